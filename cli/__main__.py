@@ -1,0 +1,6 @@
+"""Entry point: `offramp`, or `python -m cli`."""
+
+from cli.app import app
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,43 @@
+"""Options that several verbs share, and the client they come to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from offramp.client import Client
+
+DEFAULT_ADDRESS = "localhost:50051"
+
+Address = Annotated[
+    str,
+    typer.Option(
+        "--address",
+        "-a",
+        envvar="OFFRAMP_ADDRESS",
+        metavar="HOST:PORT",
+        help="Where the router is.",
+    ),
+]
+Route = Annotated[
+    str,
+    typer.Option(
+        "--route", "-r", metavar="NAME", help="The route; not needed where there is just one."
+    ),
+]
+CertificateAuthority = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca", metavar="FILE", help="Use TLS, and trust the certificates in this PEM file."
+    ),
+]
+
+
+def connect(address: str, route: str, ca: Path | None) -> Client:
+    """A client of the router at `address`; to be closed by the caller."""
+    from offramp.client import Client, Tls
+
+    return Client(address, route=route, tls=Tls(ca=ca) if ca else None)

@@ -1,0 +1,3 @@
+"""stub"""
+def up() -> None:
+    """Up."""

@@ -1,0 +1,212 @@
+"""A bundle: the directory with all that was learned for a route.
+
+manifest.json         what is in it; its id is a hash of the files that make the answers
+evidence.safetensors  logits of every exit on held-out examples, tied to that id
+<tier>/               weights, config and tokenizer of each tier
+metrics.json          figures of training and calibration
+README.md             model card
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from offramp.decision.cost import CostCurve, ExitCost
+from offramp.decision.evidence import Evidence
+from offramp.errors import BundleError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+EVIDENCE = "evidence.safetensors"
+RESTORE = "restore or retrain the bundle"
+
+
+@dataclass(frozen=True, slots=True)
+class ExitSpec:
+    """An exit as the manifest knows it: cost from its tier's input, and its temperature."""
+
+    name: str
+    flops: CostCurve
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True)
+class TierSpec:
+    """A tier of the bundle: the folder of its model, what kind of model, and its exits in order."""
+
+    name: str
+    kind: str
+    exits: tuple[ExitSpec, ...]
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a bundle says of itself."""
+
+    name: str
+    id: str
+    labels: tuple[str, ...]
+    pairs: bool
+    tiers: tuple[TierSpec, ...]
+    files: Mapping[str, str]
+    created: str
+
+    def tier(self, name: str) -> TierSpec:
+        """The tier of that name; BundleError with the known ones otherwise."""
+        for spec in self.tiers:
+            if spec.name == name:
+                return spec
+        known = ", ".join(spec.name for spec in self.tiers)
+        raise BundleError(f"bundle {self.name!r} has no tier {name!r}; it has: {known}")
+
+    @property
+    def exit_costs(self) -> tuple[ExitCost, ...]:
+        """All exits in the order of the cascade."""
+        return tuple(ExitCost(e.name, t.name, e.flops) for t in self.tiers for e in t.exits)
+
+
+def content_id(files: Mapping[str, str], tiers: Iterable[TierSpec]) -> str:
+    """Hash of what decides the answers: every tier's files, exits and temperatures."""
+    content = {"files": dict(sorted(files.items())), "tiers": [asdict(tier) for tier in tiers]}
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's content, in hex. Raises BundleError where it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def tier_files(directory: Path, tiers: Iterable[TierSpec]) -> dict[str, str]:
+    """Hash of every file in the folders of the tiers, by path relative to the bundle."""
+    return {
+        path.relative_to(directory).as_posix(): file_hash(path)
+        for tier in tiers
+        for path in sorted((directory / tier.name).rglob("*"))
+        if path.is_file()
+    }
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read a bundle's manifest; BundleError with a remedy where it is missing or unreadable."""
+    path = directory / MANIFEST
+    try:
+        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(
+            f"no bundle at {directory}: {MANIFEST} is missing; "
+            "make one with `offramp train`, or point to a folder that has one"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise BundleError(
+            f"{path} cannot be read ({error}); restore or retrain the bundle"
+        ) from None
+    try:
+        if raw["format"] != FORMAT:
+            raise BundleError(
+                f"{path} has format {raw['format']}, but this version reads {FORMAT}; retrain it"
+            )
+        manifest = Manifest(
+            name=raw["name"],
+            id=raw["id"],
+            labels=tuple(raw["labels"]),
+            pairs=raw["pairs"],
+            tiers=tuple(_tier(entry) for entry in raw["tiers"]),
+            files=raw["files"],
+            created=raw["created"],
+        )
+    except (KeyError, TypeError) as error:
+        raise BundleError(
+            f"{path} is incomplete ({error!r}); restore or retrain the bundle"
+        ) from None
+    if content_id(manifest.files, manifest.tiers) != manifest.id:
+        raise BundleError(
+            f"{path} was edited: its id {manifest.id} is not the hash of what it lists; {RESTORE}"
+        )
+    return manifest
+
+
+def _tier(entry: Mapping[str, Any]) -> TierSpec:
+    exits = tuple(
+        ExitSpec(e["name"], CostCurve(**e["flops"]), float(e["temperature"]))
+        for e in entry["exits"]
+    )
+    return TierSpec(entry["name"], entry["kind"], exits, int(entry["max_tokens"]))
+
+
+def verify_tier(directory: Path, manifest: Manifest, tier: str) -> None:
+    """Check every file of a tier against the manifest; BundleError names the first that differs."""
+    for name, expected in manifest.files.items():
+        if not name.startswith(f"{tier}/"):
+            continue
+        path = directory / name
+        if not path.is_file():
+            raise BundleError(f"{path} is missing; {RESTORE}")
+        if file_hash(path) != expected:
+            raise BundleError(
+                f"{path} is not the file that bundle {manifest.id} was made with; {RESTORE}"
+            )
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Write a manifest as JSON, readable by `read_manifest`."""
+    content = {"format": FORMAT, **asdict(manifest)}
+    (directory / MANIFEST).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def write_evidence(directory: Path, bundle_id: str, evidence: Evidence) -> None:
+    """Write evidence, tied to the bundle whose models gave it."""
+    arrays: dict[str, NDArray[Any]] = {
+        "logits": evidence.logits.astype(np.float32),
+        "labels": evidence.labels.astype(np.int64),
+        "tokens": evidence.tokens.astype(np.int64),
+    }
+    metadata = {"bundle_id": bundle_id, "exits": json.dumps(evidence.exit_names)}
+    save_file(arrays, directory / EVIDENCE, metadata=metadata)
+
+
+def read_evidence(directory: Path, manifest: Manifest) -> Evidence:
+    """Read a bundle's evidence; BundleError where it is missing, broken or of another bundle."""
+    path = directory / EVIDENCE
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            metadata = stream.metadata() or {}
+            arrays = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    except (FileNotFoundError, SafetensorError, OSError) as error:
+        raise BundleError(
+            f"{path} cannot be read ({error}); take evidence again with `offramp evaluate`, "
+            "or restore the bundle"
+        ) from None
+    if metadata.get("bundle_id") != manifest.id:
+        raise BundleError(
+            f"{path} is evidence of bundle {metadata.get('bundle_id')}, but the models here are "
+            f"bundle {manifest.id}: thresholds from it would mean nothing; "
+            "restore the evidence that belongs to these models, or retrain"
+        )
+    try:
+        return Evidence(
+            exits=manifest.exit_costs,
+            logits=arrays["logits"],
+            labels=arrays["labels"],
+            tokens=arrays["tokens"],
+            temperatures=tuple(e.temperature for t in manifest.tiers for e in t.exits),
+        )
+    except (KeyError, ValueError) as error:
+        raise BundleError(
+            f"{path} does not fit the manifest ({error}); retrain the bundle"
+        ) from None

@@ -1,0 +1,152 @@
+"""The client for code that does not await: `AsyncClient`, run on an event loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
+
+from offramp.client.admin import AsyncAdmin
+from offramp.client.asynchronous import DEFAULT_ADDRESS, AsyncClient
+from offramp.client.connection import DEFAULT_RETRIES, Retries, Tls
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+Target = TypeVar("Target")
+_END: Any = object()
+
+
+class LoopThread:
+    """An event loop on a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="offramp-client", daemon=True
+        )
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Wait for a coroutine; an interrupt here cancels it there."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    @property
+    def closed(self) -> bool:
+        """Whether the loop has been stopped."""
+        return self._loop.is_closed()
+
+    def close(self) -> None:
+        """Stop the loop and the thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class Face(Protocol[Target]):
+    """A blocking face of `Target`: the object behind it, and the loop that it lives on."""
+
+    _behind: Target
+    _thread: LoopThread
+
+
+def blocking(
+    method: Callable[Concatenate[Target, Parameters], Coroutine[Any, Any, Result]],
+) -> Callable[Concatenate[Any, Parameters], Result]:
+    """The same method, waited for."""
+
+    @functools.wraps(method)
+    def call(self: Face[Target], /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        return self._thread.run(method(self._behind, *args, **kwargs))
+
+    return call
+
+
+def iterating(
+    method: Callable[Concatenate[Target, Parameters], AsyncGenerator[Result, None]],
+) -> Callable[Concatenate[Any, Parameters], Iterator[Result]]:
+    """The same stream, as an iterator that waits for each item."""
+
+    @functools.wraps(method)
+    def call(
+        self: Face[Target], /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Iterator[Result]:
+        stream = method(self._behind, *args, **kwargs)
+        try:
+            while (item := self._thread.run(_next_or_end(stream))) is not _END:
+                yield item
+        finally:
+            self._thread.run(stream.aclose())
+
+    return call
+
+
+async def _next_or_end(stream: AsyncGenerator[Result, None]) -> Result:
+    return await anext(stream, _END)
+
+
+class Admin:
+    """The admin methods of a router; reached as `client.admin`. See AsyncAdmin."""
+
+    def __init__(self, behind: AsyncAdmin, thread: LoopThread) -> None:
+        self._behind = behind
+        self._thread = thread
+
+    status = blocking(AsyncAdmin.status)
+    policy = blocking(AsyncAdmin.policy)
+    set_policy = blocking(AsyncAdmin.set_policy)
+    check_policy = blocking(AsyncAdmin.check_policy)
+    reload = blocking(AsyncAdmin.reload)
+    watch_policy = iterating(AsyncAdmin.watch_policy)
+
+
+class Client:
+    """Classifies texts through a router. Safe to share between threads.
+
+        with Client("localhost:50051") as client:
+            answer = client.classify("a gorgeous film")
+
+    Parameters, methods and errors are those of AsyncClient.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        route: str = "",
+        timeout: float = 60.0,
+        retries: Retries = DEFAULT_RETRIES,
+        tls: Tls | None = None,
+    ) -> None:
+        self._behind = AsyncClient(address, route=route, timeout=timeout, retries=retries, tls=tls)
+        self._thread = LoopThread()
+        self.admin = Admin(self._behind.admin, self._thread)
+
+    classify = blocking(AsyncClient.classify)
+    classify_batch = blocking(AsyncClient.classify_batch)
+    classify_stream = iterating(AsyncClient.classify_stream)
+    _close = blocking(AsyncClient.close)
+
+    def close(self) -> None:
+        """Close the connection; calls in flight are cancelled. Again is harmless."""
+        if not self._thread.closed:
+            self._close()
+            self._thread.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,106 @@
+"""The tree of errors; each knows its gRPC status, and one interceptor translates.
+
+OfframpError
+├── ConfigError            start-up or reload: the file is wrong (FAILED_PRECONDITION at start)
+├── BundleError            start-up: the bundle is missing, broken or of another make
+├── InvalidRequestError    the caller can mend it: names fields and remedies
+├── UnknownRouteError
+├── OverloadedError        a queue is full: try again after `retry_after_seconds`
+├── DeadlineError          time ran out before any exit had an answer
+├── TierUnavailableError   a tier that was needed is out of reach
+├── RouterUnavailableError client side: no router answers at the address
+└── AbstainedError         the policy would rather give no answer
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import grpc
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One invalid field: its path in the request or config, and what to do about it."""
+
+    field: str
+    description: str
+
+
+class OfframpError(Exception):
+    """Base of all errors that a caller or operator may see."""
+
+    code: grpc.StatusCode = grpc.StatusCode.INTERNAL
+    reason = "INTERNAL"
+
+
+class ConfigError(OfframpError):
+    """A configuration that cannot be used; the message names file, line and key."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    reason = "CONFIG_INVALID"
+
+
+class BundleError(OfframpError):
+    """A bundle that cannot be served; the message says what to do."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "BUNDLE_UNUSABLE"
+
+
+class InvalidRequestError(OfframpError):
+    """A request that no retry will make right."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    reason = "INVALID_REQUEST"
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations))
+        self.violations = tuple(violations)
+
+
+class UnknownRouteError(OfframpError):
+    """A route that this router does not serve."""
+
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "ROUTE_UNKNOWN"
+
+
+class OverloadedError(OfframpError):
+    """A bounded queue is full."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    reason = "OVERLOADED"
+
+    def __init__(self, message: str, retry_after_seconds: float = 0.1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class DeadlineError(OfframpError):
+    """The deadline passed before any exit had an answer."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+    reason = "DEADLINE"
+
+
+class TierUnavailableError(OfframpError):
+    """A tier that this request needed cannot be reached."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+    reason = "TIER_UNAVAILABLE"
+
+
+class RouterUnavailableError(OfframpError):
+    """No router answers at the address that a client was given."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+    reason = "ROUTER_UNAVAILABLE"
+
+
+class AbstainedError(OfframpError):
+    """The route is set to give no answer rather than an uncertain one."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "ABSTAINED"

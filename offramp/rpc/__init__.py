@@ -1,0 +1,1 @@
+"""What every gRPC server here shares: wire conversion, interceptors, health, drain."""

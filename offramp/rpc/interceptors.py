@@ -1,0 +1,191 @@
+"""What every call passes: decoding guarded, errors translated, calls counted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc_status import rpc_status
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from offramp import errors
+from offramp.rpc.status import rich_status
+
+log = logging.getLogger(__name__)
+
+_WORDS = {False: "unary", True: "stream"}
+
+_WORDS = {False: "unary", True: "stream"}
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
+
+
+class Undecodable:
+    """Stands in a handler's place of the request when its bytes are no such message."""
+
+    def __init__(self, error: errors.InvalidRequestError) -> None:
+        self.error = error
+
+
+class CallMetrics:
+    """grpc_server_* metrics under the names of go-grpc-middleware."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        names = ("grpc_service", "grpc_method")
+        self.started = Counter(
+            "grpc_server_started", "RPCs started on the server.", names, registry=registry
+        )
+        self.handled = Counter(
+            "grpc_server_handled",
+            "RPCs completed on the server, by code.",
+            (*names, "grpc_code"),
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "grpc_server_handling_seconds",
+            "Time from the start of an RPC to its end.",
+            names,
+            registry=registry,
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+        )
+
+
+if TYPE_CHECKING:
+    ServerInterceptor = grpc.aio.ServerInterceptor[Any, Any]
+else:
+    ServerInterceptor = grpc.aio.ServerInterceptor
+
+
+class CallInterceptor(ServerInterceptor):
+    """Wraps every method of a server.
+
+    - Bytes that do not decode, or are too many, are INVALID_ARGUMENT with a remedy.
+    - An OfframpError becomes its google.rpc.Status; anything else INTERNAL with a fixed sentence.
+    - Each call is counted and timed.
+    """
+
+    def __init__(self, registry: CollectorRegistry, max_message_bytes: int) -> None:
+        self._metrics = CallMetrics(registry)
+        self._max_message_bytes = max_message_bytes
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler:
+        """Return the method's handler, wrapped; an unknown method is left to gRPC."""
+        handler: Any = await continuation(handler_call_details)
+        service, _, method = handler_call_details.method.lstrip("/").partition("/")
+        return self._wrapped(handler, service, method) if handler else handler
+
+    def _wrapped(self, handler: Any, service: str, method: str) -> Handler:
+        decode = self._guarded(handler.request_deserializer)
+        shape = f"{_WORDS[handler.request_streaming]}_{_WORDS[handler.response_streaming]}"
+        wrap = self._many if handler.response_streaming else self._single
+        make = getattr(grpc, f"{shape}_rpc_method_handler")
+        wrapped = wrap(getattr(handler, shape), service, method)
+        made: Handler = make(wrapped, decode, handler.response_serializer)
+        return made
+
+    def _guarded(self, decode: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+        if decode is None:
+            return None
+
+        def guarded(data: bytes) -> Any:
+            if len(data) > self._max_message_bytes:
+                return Undecodable(_too_large(len(data), self._max_message_bytes))
+            try:
+                return decode(data)
+            except (DecodeError, ValueError):
+                return Undecodable(_not_a_message())
+
+        return guarded
+
+    def _single(self, behaviour: Any, service: str, method: str) -> Any:
+        async def call(request: Any, context: Any) -> Any:
+            async with self._observed(context, service, method):
+                return await behaviour(_checked(request), context)
+
+        return call
+
+    def _many(self, behaviour: Any, service: str, method: str) -> Any:
+        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+            async with self._observed(context, service, method):
+                async for response in behaviour(_checked(request), context):
+                    yield response
+
+        return call
+
+    def _observed(self, context: Any, service: str, method: str) -> _Observation:
+        return _Observation(self._metrics, context, service, method)
+
+
+class _Observation:
+    """One call: counts it, and ends it with a well-formed status whatever is raised."""
+
+    def __init__(self, metrics: CallMetrics, context: Any, service: str, method: str) -> None:
+        self._metrics = metrics
+        self._context = context
+        self._labels = (service, method)
+
+    async def __aenter__(self) -> None:
+        self._start = time.perf_counter()
+        self._metrics.started.labels(*self._labels).inc()
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        code = self._code_of(error)
+        self._metrics.handled.labels(*self._labels, code.name).inc()
+        self._metrics.seconds.labels(*self._labels).observe(time.perf_counter() - self._start)
+        if error is None or isinstance(error, asyncio.CancelledError | GeneratorExit):
+            return
+        if isinstance(error, errors.OfframpError):
+            await self._context.abort_with_status(rpc_status.to_status(rich_status(error)))
+        if not isinstance(error, grpc.aio.AbortError):
+            log.error("%s/%s failed", *self._labels, exc_info=error)
+            internal = errors.OfframpError("internal error; the server's log has the details")
+            await self._context.abort_with_status(rpc_status.to_status(rich_status(internal)))
+
+    def _code_of(self, error: BaseException | None) -> grpc.StatusCode:
+        if error is None:
+            return grpc.StatusCode.OK
+        if isinstance(error, errors.OfframpError):
+            return error.code
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+            return grpc.StatusCode.CANCELLED
+        if isinstance(error, grpc.aio.AbortError):
+            return _status(self._context.code())
+        return grpc.StatusCode.INTERNAL
+
+
+def _status(code: Any) -> grpc.StatusCode:
+    for status in grpc.StatusCode:
+        if code in (status, status.value[0]):
+            return status
+    return grpc.StatusCode.UNKNOWN
+
+
+def _checked(request: Any) -> Any:
+    if isinstance(request, Undecodable):
+        raise request.error
+    if hasattr(request, "__aiter__"):
+        return _checked_stream(request)
+    return request
+
+
+async def _checked_stream(requests: Any) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield _checked(request)
+
+
+def _too_large(size: int, limit: int) -> errors.InvalidRequestError:
+    advice = f"{size} bytes, at most {limit} are accepted; send fewer or shorter texts per message"
+    return errors.InvalidRequestError([errors.Violation("(message)", advice)])
+
+
+def _not_a_message() -> errors.InvalidRequestError:
+    advice = "cannot be decoded; texts must be valid UTF-8 and the message of this method's type"
+    return errors.InvalidRequestError([errors.Violation("(message)", advice)])

@@ -1,0 +1,162 @@
+"""A gRPC server as all services here run it: health, reflection, channelz, metrics, TLS, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+from wsgiref.simple_server import WSGIServer
+
+import grpc
+from grpc_channelz.v1 import channelz, channelz_pb2_grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import CollectorRegistry, start_http_server
+
+from offramp.config import ServerSettings, TlsSettings
+from offramp.errors import ConfigError
+from offramp.rpc.interceptors import CallInterceptor
+
+log = logging.getLogger(__name__)
+
+# The asyncio servicers of both packages, which their type information does not mention.
+_ASYNC_HEALTH: Any = vars(health)["aio"]
+_ASYNC_CHANNELZ: Any = vars(channelz)["aio"]
+
+# Messages beyond the limit are refused by the interceptor, in words; gRPC's own hard limit, which
+# cannot name a remedy, lies this much higher.
+HARD_LIMIT_FACTOR = 4
+
+
+class GrpcServer:
+    """Owns one grpc.aio server and its metrics page; servicers are registered on `.grpc`."""
+
+    def __init__(self, settings: ServerSettings, service: str, registry: CollectorRegistry) -> None:
+        self.settings = settings
+        self.service = service
+        self.registry = registry
+        self.port = 0
+        self.metrics_port = 0
+        limit = settings.max_message_bytes
+        self.grpc = grpc.aio.server(
+            interceptors=[CallInterceptor(registry, limit)],
+            options=[
+                ("grpc.max_receive_message_length", limit * HARD_LIMIT_FACTOR),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", 0),
+                ("grpc.keepalive_time_ms", 30_000),
+                ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+            ],
+        )
+        self._health = _ASYNC_HEALTH.HealthServicer()
+        self._health_names: tuple[str, ...] = ("",)
+        self._metrics_server: WSGIServer | None = None
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
+        channelz_pb2_grpc.add_ChannelzServicer_to_server(
+            _ASYNC_CHANNELZ.ChannelzServicer(), self.grpc
+        )
+
+    def enable_reflection(self, *services: str) -> None:
+        """Name the services registered on `.grpc`, for reflection and for health per service."""
+        self._health_names = ("", *services)
+        standard = (health.SERVICE_NAME, "grpc.channelz.v1.Channelz", reflection.SERVICE_NAME)
+        reflection.enable_server_reflection((*services, *standard), self.grpc)
+
+    async def start(self) -> None:
+        """Bind and serve, health NOT_SERVING. Raises ConfigError where an address is taken."""
+        await self.set_serving(False)
+        self.port = self._bind()
+        await self.grpc.start()
+        self._metrics_server, self.metrics_port = _serve_metrics(
+            self.settings.metrics_address, self.registry
+        )
+
+    def _bind(self) -> int:
+        address = self.settings.address
+        try:
+            if self.settings.tls is None:
+                return self.grpc.add_insecure_port(address)
+            return self.grpc.add_secure_port(address, _credentials(self.settings.tls))
+        except RuntimeError:
+            raise ConfigError(
+                f"server.address: cannot listen on {address}; is another process using it?"
+            ) from None
+
+    async def set_serving(self, serving: bool) -> None:
+        """Set the health of the server and of each of its services."""
+        status = health_pb2.HealthCheckResponse.ServingStatus
+        value = status.SERVING if serving else status.NOT_SERVING
+        for name in self._health_names:
+            await self._health.set(name, value)
+
+    async def drain(self) -> None:
+        """Refuse new calls, let those in flight end within drain_seconds, then stop."""
+        await self._health.enter_graceful_shutdown()
+        await self.grpc.stop(self.settings.drain_seconds)
+        if self._metrics_server is not None:
+            self._metrics_server.shutdown()
+            self._metrics_server.server_close()
+
+    def announce(self) -> None:
+        """Print the ready line that supervisors wait for."""
+        line = {
+            "event": "ready",
+            "service": self.service,
+            "address": _with_port(self.settings.address, self.port),
+            "metrics": _with_port(self.settings.metrics_address, self.metrics_port),
+        }
+        print(json.dumps(line), flush=True)
+
+
+async def run(server: GrpcServer, *, on_hup: Callable[[], None] | None = None) -> None:
+    """Mark a started server as serving, announce it, and drain it at SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    if on_hup is not None:
+        loop.add_signal_handler(signal.SIGHUP, on_hup)
+    await server.set_serving(True)
+    server.announce()
+    await stop.wait()
+    log.info("draining %s for at most %s s", server.service, server.settings.drain_seconds)
+    await server.drain()
+
+
+def configure_logging() -> None:
+    """One line per record on standard error."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+
+
+def _serve_metrics(address: str, registry: CollectorRegistry) -> tuple[WSGIServer, int]:
+    host, _, port = address.rpartition(":")
+    try:
+        server, _ = start_http_server(int(port), addr=host.strip("[]"), registry=registry)
+    except OSError as error:
+        raise ConfigError(f"server.metrics_address: cannot listen on {address} ({error})") from None
+    return server, server.server_port
+
+
+def _with_port(address: str, port: int) -> str:
+    if address.startswith("unix:"):
+        return address
+    return f"{address.rpartition(':')[0]}:{port}"
+
+
+def _credentials(tls: TlsSettings) -> grpc.ServerCredentials:
+    try:
+        key, certificate = tls.key.read_bytes(), tls.certificate.read_bytes()
+        client_ca = tls.client_ca.read_bytes() if tls.client_ca else None
+    except OSError as error:
+        raise ConfigError(f"server.tls: cannot read {error.filename} ({error.strerror})") from None
+    return grpc.ssl_server_credentials(
+        [(key, certificate)], client_ca, require_client_auth=client_ca is not None
+    )

@@ -1,0 +1,1 @@
+"""Generated protobuf messages and gRPC stubs (scripts/gen-protos); do not edit."""

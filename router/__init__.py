@@ -1,0 +1,1 @@
+"""The router: decides for every text which exit answers it, and explains the answer."""

@@ -1,0 +1,93 @@
+"""The router put together: config, bundles, tiers, policies, servers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from offramp import config
+from offramp.rpc.serving import GrpcServer
+from offramp.v1 import admin_pb2_grpc, router_pb2_grpc
+from router.admin import AdminServicer
+from router.classifier import Classifier
+from router.loading import load_routes, parse_settings, prepare
+from router.metrics import AnswerMetrics, StateMetrics
+from router.policies import Policies
+from router.reload import Reloader
+from router.servicer import RouterServicer
+from router.tiers import make_tiers
+
+log = logging.getLogger(__name__)
+SERVICES = ("offramp.v1.RouterService", "offramp.v1.RouterAdminService")
+
+
+class Router:
+    """A whole router. Make it on a running event loop; it serves between `start` and `stop`.
+
+    address, metrics_address: in place of the file's. Raises ConfigError and BundleError.
+    """
+
+    def __init__(
+        self, path: Path, *, address: str | None = None, metrics_address: str | None = None
+    ) -> None:
+        text = config.read(path)
+        settings = parse_settings(text, str(path))
+        routes = load_routes(settings)
+        self.registry = CollectorRegistry()
+        self.settings = settings
+        self.tiers = make_tiers(settings, routes.values())
+        state, answers = StateMetrics(self.registry), AnswerMetrics(self.registry)
+        for tier in self.tiers:
+            state.add_tier(tier)
+        for name in routes:
+            answers.add_route(name)
+        started = prepare(text, str(path), routes)
+        self.policies = Policies(routes, started.solutions, state.policy)
+        self.reloader = Reloader(path, started, self.policies, state)
+        overrides = {"address": address, "metrics_address": metrics_address}
+        given = {key: value for key, value in overrides.items() if value is not None}
+        self.server = GrpcServer(settings.server.model_copy(update=given), "router", self.registry)
+        self._register(answers)
+        self._background: list[asyncio.Task[None]] = []
+
+    def _register(self, answers: AnswerMetrics) -> None:
+        limits, routes = self.settings.limits, self.policies.routes
+        tiers = {name: [self.tiers[t.name] for t in route.tiers] for name, route in routes.items()}
+        classifier = Classifier(self.policies, tiers, limits, answers)
+        router_pb2_grpc.add_RouterServiceServicer_to_server(
+            RouterServicer(classifier, limits.max_batch_items), self.server.grpc
+        )
+        admin_pb2_grpc.add_RouterAdminServiceServicer_to_server(
+            AdminServicer(self.policies, self.reloader, self.tiers, answers.window, time.time()),
+            self.server.grpc,
+        )
+        self.server.enable_reflection(*SERVICES)
+
+    async def start(self) -> None:
+        """Bind, connect to the tiers, follow the config file. Health stays NOT_SERVING.
+
+        Raises ConfigError and BundleError where a tier is out of reach or serves something else.
+        """
+        await self.server.start()
+        await self.tiers.connect(self.settings.limits.tier_wait_seconds)
+        self._background.append(asyncio.create_task(self.reloader.watch()))
+
+    def reload_soon(self) -> None:
+        """Read the config file again, from a signal handler."""
+        task = asyncio.create_task(self._reload())
+        self._background.append(task)
+        task.add_done_callback(self._background.remove)
+
+    async def _reload(self) -> None:
+        await self.reloader.reload()
+
+    async def stop(self) -> None:
+        """End what `start` began, but for the server, which drains by itself."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.tiers.close()

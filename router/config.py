@@ -1,0 +1,155 @@
+"""The router's settings: a part that is fixed for the process's life, and the policies."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import AfterValidator, Field, model_validator
+
+from offramp.config import ServerSettings, Strict
+from offramp.decision.confidence import Measure
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def _is_name(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a name; use letters, digits, '.', '_' and '-'")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_is_name)]
+# Strict numbers: `true` or a quoted "0.9" is a slip of the pen, not a threshold.
+Threshold = Annotated[float, Field(ge=0, le=1, strict=True)]
+
+
+class Limits(Strict):
+    """Bounds on what is accepted; fixed.
+
+    max_in_flight: items per tier that may be under way; more are refused at once.
+    default_timeout_seconds: the deadline of requests that name none.
+    tier_wait_seconds: how long start-up waits for tiers that cannot be reached yet.
+    """
+
+    max_text_chars: int = Field(default=20_000, ge=1)
+    max_batch_items: int = Field(default=1024, ge=1)
+    max_in_flight: int = Field(default=4096, ge=1)
+    default_timeout_seconds: float = Field(default=30.0, gt=0)
+    tier_wait_seconds: float = Field(default=60.0, ge=0)
+
+
+class TierTls(Strict):
+    """How to trust a tier: its certificate authority, and a certificate of our own if it asks."""
+
+    ca: Path
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @model_validator(mode="after")
+    def _is_paired(self) -> TierTls:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together; give both or none")
+        return self
+
+
+class TierSettings(Strict):
+    """Where a tier is; `tier` is its name in the bundle when that is not its name here."""
+
+    address: str = Field(min_length=1)
+    tier: Name | None = None
+    tls: TierTls | None = None
+
+
+class Objective(Strict):
+    """What thresholds are chosen for: exactly one of four forms.
+
+    speedup, mean_cost: the most accurate thresholds that cost this little on the evidence.
+    threshold: one number for every exit.  thresholds: a number per exit, the others never answer.
+    """
+
+    speedup: float | None = Field(default=None, ge=1, strict=True)
+    mean_cost: float | None = Field(default=None, gt=0, strict=True)
+    threshold: Threshold | None = None
+    thresholds: dict[str, Threshold] | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Objective:
+        given = sorted(self.model_fields_set)
+        if len(given) != 1 or getattr(self, given[0]) is None:
+            raise ValueError(
+                "give exactly one of speedup, mean_cost, threshold, thresholds"
+                f" (given: {', '.join(given) or 'none'})"
+            )
+        return self
+
+    @property
+    def target_cost(self) -> float | None:
+        """The mean relative cost asked for; None where thresholds are given themselves."""
+        return 1.0 / self.speedup if self.speedup is not None else self.mean_cost
+
+
+class OverrideLimits(Strict):
+    """Which wishes of a single request are granted."""
+
+    min_confidence: bool = True
+    max_cost: bool = True
+    last_exit: bool = True
+    full_depth: bool = True
+
+
+class PolicySettings(Strict):
+    """The reloadable part of a route."""
+
+    objective: Objective
+    confidence: Measure = Measure.MAX_PROB
+    on_tier_loss: Literal["degrade", "fail"] = "degrade"
+    deadline_margin_ms: float = Field(default=5.0, ge=0, le=60_000, strict=True)
+    overrides: OverrideLimits = OverrideLimits()
+
+    def as_yaml(self) -> str:
+        """These settings as YAML that parses back to them."""
+        return yaml.safe_dump(self.model_dump(mode="json", exclude_none=True), sort_keys=False)
+
+
+class RouteSettings(Strict):
+    """A route: bundle and tiers are fixed, the policy is reloadable."""
+
+    bundle: Path
+    tiers: tuple[str, ...] = Field(min_length=1)
+    policy: PolicySettings
+
+
+class RouterSettings(Strict):
+    """The whole file."""
+
+    server: ServerSettings
+    limits: Limits = Limits()
+    tiers: dict[Name, TierSettings] = Field(min_length=1)
+    routes: dict[Name, RouteSettings] = Field(min_length=1)
+
+    def tier_in_bundle(self, name: str) -> str:
+        """The name that the bundle gives to a tier of this file."""
+        return self.tiers[name].tier or name
+
+
+def fixed_differences(started: RouterSettings, changed: RouterSettings) -> tuple[str, ...]:
+    """Key paths of settings that differ but need a restart to come into force."""
+    return tuple(_differences(_fixed(started), _fixed(changed), ()))
+
+
+def _fixed(settings: RouterSettings) -> dict[str, object]:
+    return settings.model_dump(mode="json", exclude={"routes": {"__all__": {"policy"}}})
+
+
+def _differences(old: object, new: object, path: tuple[str, ...]) -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*old, *(key for key in new if key not in old)]
+        return [
+            difference
+            for key in keys
+            for difference in _differences(old.get(key), new.get(key), (*path, key))
+        ]
+    return [] if old == new else [".".join(path)]

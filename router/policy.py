@@ -1,0 +1,176 @@
+"""Policy: from a route's objective to thresholds, and from a request's wishes to its plan.
+
+Pure: settings, evidence and wishes in, numbers out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from offramp.decision.plan import NEVER
+from offramp.decision.simulate import Forecast, simulate
+from offramp.errors import ConfigError, InvalidRequestError, Violation
+from router.config import OverrideLimits, PolicySettings
+from router.route import Route
+
+ALWAYS = 0.0
+
+
+class ObjectiveError(ConfigError):
+    """An objective that this route's bundle cannot meet; `key` is its path below the policy."""
+
+    def __init__(self, key: tuple[str, ...], message: str) -> None:
+        super().__init__(f"{'.'.join(key)}: {message}")
+        self.key = key
+        self.problem = message
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """A route's policy and what it comes to: thresholds, and what the evidence says of them."""
+
+    route: str
+    settings: PolicySettings
+    thresholds: tuple[float, ...]
+    forecast: Forecast
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a request asks for beyond the route's policy; None and False: nothing."""
+
+    min_confidence: float | None = None
+    max_cost: float | None = None
+    last_exit: str | None = None
+    full_depth: bool = False
+
+    def given(self) -> tuple[str, ...]:
+        """Names of the wishes that are made."""
+        values = {name: getattr(self, name) for name in OverrideLimits.model_fields}
+        return tuple(name for name, value in values.items() if value not in (None, False))
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where a request may leave: a threshold per exit, the last exit allowed, where it begins."""
+
+    thresholds: tuple[float, ...]
+    last: int
+    first: int = 0
+
+
+def solve(route: Route, settings: PolicySettings) -> Solution:
+    """Thresholds for an objective, from the route's evidence.
+
+    May take a second where the frontier of the measure is not solved yet: call from a thread.
+    Raises ObjectiveError.
+    """
+    objective = settings.objective
+    if objective.target_cost is not None:
+        thresholds = _at_cost(route, settings, objective.target_cost)
+    elif objective.threshold is not None:
+        thresholds = (objective.threshold,) * len(route.exits)
+    else:
+        thresholds = _listed(route, objective.thresholds or {})
+    # What reaches the last exit is answered there, whatever its confidence.
+    thresholds = (*thresholds[:-1], ALWAYS)
+    forecast = simulate(route.evidence, thresholds, settings.confidence)
+    return Solution(route.name, settings, thresholds, forecast)
+
+
+def _at_cost(route: Route, settings: PolicySettings, target: float) -> tuple[float, ...]:
+    try:
+        return route.frontier(settings.confidence).at_cost(target).thresholds
+    except ValueError as error:
+        form = "mean_cost" if settings.objective.speedup is None else "speedup"
+        raise ObjectiveError(("objective", form), str(error)) from None
+
+
+def _listed(route: Route, thresholds: dict[str, float]) -> tuple[float, ...]:
+    for name in thresholds:
+        if name not in route.exits:
+            known = ", ".join(route.exits)
+            raise ObjectiveError(
+                ("objective", "thresholds", name), f"no such exit; this bundle has: {known}"
+            )
+    return tuple(thresholds.get(name, NEVER) for name in route.exits)
+
+
+def restrict(
+    wishes: Wishes,
+    *,
+    exits: Sequence[str],
+    tiers: Sequence[str],
+    costs: Sequence[float],
+    thresholds: tuple[float, ...],
+    allowed: OverrideLimits,
+) -> Bounds:
+    """Apply a request's wishes to the thresholds in force.
+
+    exits, costs (cumulative, 1: full depth), thresholds: E each, in the order of the cascade;
+    tiers: the tier of each exit. Wishes only ever make a request surer, cheaper or complete:
+    min_confidence raises thresholds, max_cost and last_exit cut the cascade short, full_depth goes
+    straight to the last exit. Raises InvalidRequestError naming every wish that cannot be granted.
+    """
+    violations = [*_refused(wishes, allowed), *_malformed(wishes, exits, costs)]
+    if violations:
+        raise InvalidRequestError(violations)
+    if wishes.full_depth:
+        first = tiers.index(tiers[-1])
+        return Bounds(_cut((NEVER,) * len(exits), len(exits) - 1), len(exits) - 1, first)
+    last = len(exits) - 1
+    if wishes.last_exit is not None:
+        last = exits.index(wishes.last_exit)
+    if wishes.max_cost is not None:
+        last = min(last, _deepest_within(costs, wishes.max_cost))
+    floor = wishes.min_confidence or 0.0
+    return Bounds(_cut(tuple(max(t, floor) for t in thresholds), last), last)
+
+
+def _cut(thresholds: tuple[float, ...], last: int) -> tuple[float, ...]:
+    """The last exit allowed always answers, deeper ones never do."""
+    return (*thresholds[:last], ALWAYS, *(NEVER for _ in thresholds[last + 1 :]))
+
+
+def _deepest_within(costs: Sequence[float], max_cost: float) -> int:
+    return max(index for index, cost in enumerate(costs) if cost <= max_cost)
+
+
+def _refused(wishes: Wishes, allowed: OverrideLimits) -> list[Violation]:
+    return [
+        Violation(f"override.{name}", "this route does not allow it; leave it out")
+        for name in wishes.given()
+        if not getattr(allowed, name)
+    ]
+
+
+def _malformed(wishes: Wishes, exits: Sequence[str], costs: Sequence[float]) -> list[Violation]:
+    found = []
+    confidence, max_cost, last_exit = wishes.min_confidence, wishes.max_cost, wishes.last_exit
+    if confidence is not None and not 0 <= confidence <= 1:
+        found.append(("min_confidence", f"{confidence:g} is not a confidence; give 0 to 1"))
+    if max_cost is not None and not (math.isfinite(max_cost) and max_cost > 0):
+        found.append(("max_cost", f"{max_cost:g} is not a cost; give a number above 0"))
+    elif max_cost is not None and max_cost < costs[0]:
+        cheapest = f"the cheapest exit is {exits[0]} at {_rounded_up(costs[0])}"
+        found.append(("max_cost", f"nothing costs {max_cost:g} or less; {cheapest}"))
+    if last_exit is not None and last_exit not in exits:
+        known = ", ".join(exits)
+        found.append(("last_exit", f"no exit {last_exit!r}; this route has: {known}"))
+    if wishes.full_depth and len(wishes.given()) > 1:
+        found.append(("full_depth", "stands alone; leave out the other overrides"))
+    return [Violation(f"override.{name}", description) for name, description in found]
+
+
+def _rounded_up(cost: float) -> str:
+    """The cost with four decimals, never below itself: what is printed must be accepted."""
+    return f"{math.ceil(cost * 1e4) / 1e4:g}"
+
+
+def tier_spans(tiers: Sequence[str]) -> list[tuple[int, int]]:
+    """Index ranges (start, end) of the exits of each tier, in the order of the cascade."""
+    starts = [0, *(i for i, (a, b) in enumerate(pairwise(tiers), 1) if a != b), len(tiers)]
+    return list(pairwise(starts))

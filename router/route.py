@@ -1,0 +1,119 @@
+"""A route's fixed facts: the exits of its bundle, what each costs, and the evidence for both."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from offramp.bundle import Manifest, read_evidence, read_manifest
+from offramp.decision import cost
+from offramp.decision.confidence import Measure
+from offramp.decision.cost import CostCurve
+from offramp.decision.evidence import Evidence
+from offramp.decision.frontier import Frontier
+from offramp.errors import BundleError
+
+
+@dataclass(frozen=True, slots=True)
+class CostTable:
+    """A cost curve read off at every token count up to a limit: one lookup per request."""
+
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, curve: CostCurve, max_tokens: int) -> CostTable:
+        """Tabulate 0..max_tokens."""
+        return cls(tuple(curve.at(np.arange(max_tokens + 1)).tolist()))
+
+    def at(self, tokens: int) -> float:
+        """Cost of a text of that many tokens; longer ones are cut to the limit."""
+        return self.values[min(tokens, len(self.values) - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTier:
+    """A tier of the cascade: its name in the config and in the bundle, and its exits in order."""
+
+    name: str
+    name_in_bundle: str
+    exits: tuple[str, ...]
+    flops: dict[str, CostTable]
+    max_tokens: int
+
+
+@dataclass(frozen=True)
+class Route:
+    """What a route is made of; loaded once, shared by every policy."""
+
+    name: str
+    manifest: Manifest
+    evidence: Evidence
+    tiers: tuple[RouteTier, ...]
+    _frontiers: dict[Measure, Frontier] = field(default_factory=dict, compare=False)
+    _solving: threading.Lock = field(default_factory=threading.Lock, compare=False)
+
+    @cached_property
+    def exits(self) -> tuple[str, ...]:
+        """All exits in the order of the cascade."""
+        return self.evidence.exit_names
+
+    @cached_property
+    def exit_tiers(self) -> tuple[str, ...]:
+        """The tier of each exit, as the bundle names it."""
+        return tuple(e.tier for e in self.evidence.exits)
+
+    @cached_property
+    def baseline_flops(self) -> CostTable:
+        """Full depth of the last tier, with no tier before it."""
+        last = self.tiers[-1]
+        return last.flops[last.exits[-1]]
+
+    @cached_property
+    def relative_costs(self) -> tuple[float, ...]:
+        """Cost of answering at each exit, for a text of mean length; 1 is full depth."""
+        mean_tokens = float(self.evidence.tokens.mean())
+        return tuple(cost.relative(self.evidence.exits, [mean_tokens])[:, 0].tolist())
+
+    def frontier(self, measure: Measure) -> Frontier:
+        """The frontier of a measure, solved once. Call from a thread: it takes a while."""
+        with self._solving:
+            if measure not in self._frontiers:
+                frontier = Frontier(self.evidence, measure)
+                _ = frontier.points  # solved here, under the lock
+                self._frontiers[measure] = frontier
+            return self._frontiers[measure]
+
+
+def load_route(name: str, directory: Path, tiers: dict[str, str]) -> Route:
+    """Read a route from its bundle; `tiers` maps names in the config to names in the bundle.
+
+    Raises BundleError where the bundle is unusable or its tiers are not these, in this order.
+    """
+    manifest = read_manifest(directory)
+    expected = tuple(spec.name for spec in manifest.tiers)
+    if tuple(tiers.values()) != expected:
+        raise BundleError(
+            f"routes.{name}.tiers: bundle {directory} is a cascade of {', '.join(expected)}, "
+            f"the route lists {', '.join(tiers.values())}; list the bundle's tiers in its order"
+        )
+    return Route(
+        name=name,
+        manifest=manifest,
+        evidence=read_evidence(directory, manifest),
+        tiers=tuple(_tier(manifest, *names) for names in tiers.items()),
+    )
+
+
+def _tier(manifest: Manifest, name: str, name_in_bundle: str) -> RouteTier:
+    spec = manifest.tier(name_in_bundle)
+    return RouteTier(
+        name=name,
+        name_in_bundle=name_in_bundle,
+        exits=tuple(e.name for e in spec.exits),
+        flops={e.name: CostTable.of(e.flops, spec.max_tokens) for e in spec.exits},
+        max_tokens=spec.max_tokens,
+    )

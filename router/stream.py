@@ -1,0 +1,211 @@
+"""The stream to a tier: what waits is written together, answers come back by id.
+
+Nothing waits on a timer: while one message is being written the next one gathers, so that the
+busier the router is, the more items share a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import grpc
+
+from offramp.errors import DeadlineError, OverloadedError, TierUnavailableError
+from offramp.rpc import wire
+from offramp.v1 import common_pb2, tier_pb2
+
+MAX_ITEMS_PER_MESSAGE = 256
+MAX_BYTES_PER_MESSAGE = 1024 * 1024
+MAX_TIMEOUT_MS = 2**32 - 1
+
+
+class InferCall(Protocol):
+    """The client's side of one Infer call, as grpc.aio has it."""
+
+    def __aiter__(self) -> AsyncIterator[tier_pb2.InferResponse]:
+        """Iterate over what the tier sends."""
+
+    async def write(self, request: tier_pb2.InferRequest) -> None:
+        """Send one message; returns when there is room for another."""
+
+    def cancel(self) -> bool:
+        """End the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Loop times of one item: when the tier should send its best, and when to stop waiting."""
+
+    answer_by: float
+    give_up_at: float
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One item under way."""
+
+    id: int
+    input: common_pb2.TextInput
+    plan: common_pb2.ExitPlan
+    patience: Patience
+    future: asyncio.Future[tier_pb2.InferAnswer]
+    sent: bool = False
+
+
+class InferStream:
+    """Items in flight on one Infer call at a time; outlives the calls that carry them."""
+
+    def __init__(self, name: str, max_in_flight: int) -> None:
+        self._name = name
+        self._max_in_flight = max_in_flight
+        self._ids = itertools.count(1)
+        self._flights: dict[int, Flight] = {}
+        self._waiting: deque[Flight] = deque()
+        self._cancelled: list[int] = []
+        self._wake = asyncio.Event()
+        self._lost: str | None = "not connected yet"
+
+    @property
+    def in_flight(self) -> int:
+        """Items that have no answer yet."""
+        return len(self._flights)
+
+    @property
+    def available(self) -> bool:
+        """Whether a call is open."""
+        return self._lost is None
+
+    async def infer(
+        self, text: common_pb2.TextInput, plan: common_pb2.ExitPlan, patience: Patience
+    ) -> tier_pb2.InferAnswer:
+        """Run one item; cancelling takes it out of the tier's queue.
+
+        Raises TierUnavailableError, OverloadedError, DeadlineError, or the item's own error.
+        """
+        flight = self._admit(text, plan, patience)
+        timer = asyncio.get_running_loop().call_at(patience.give_up_at, self._expire, flight)
+        try:
+            return await flight.future
+        finally:
+            timer.cancel()
+            self._drop(flight)
+
+    def _admit(
+        self, text: common_pb2.TextInput, plan: common_pb2.ExitPlan, patience: Patience
+    ) -> Flight:
+        if self._lost is not None:
+            raise TierUnavailableError(f"tier {self._name!r} is out of reach: {self._lost}")
+        if len(self._flights) >= self._max_in_flight:
+            raise OverloadedError(
+                f"{self._max_in_flight} items are in flight to tier {self._name!r}; try again soon"
+            )
+        future = asyncio.get_running_loop().create_future()
+        flight = Flight(next(self._ids), text, plan, patience, future)
+        self._flights[flight.id] = flight
+        self._waiting.append(flight)
+        self._wake.set()
+        return flight
+
+    def _drop(self, flight: Flight) -> None:
+        """Forget an item; the tier is told where it still has it."""
+        if self._flights.pop(flight.id, None) is not None and flight.sent:
+            self._cancelled.append(flight.id)
+            self._wake.set()
+
+    def _expire(self, flight: Flight) -> None:
+        if not flight.future.done():
+            message = f"tier {self._name!r} gave no answer before the deadline; allow more time"
+            flight.future.set_exception(DeadlineError(message))
+
+    async def carry(self, call: InferCall) -> None:
+        """Serve items over a call until it ends or this is cancelled.
+
+        What is in flight then fails with TierUnavailableError. Returns when the tier ends the call;
+        raises what the call raises.
+        """
+        self._lost = None
+        tasks = [asyncio.create_task(self._read(call)), asyncio.create_task(self._write(call))]
+        reason = "the router is stopping"
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            reason = "it ended the stream"
+            for task in done:
+                task.result()
+        except Exception as error:
+            reason = why(error)
+            raise
+        finally:
+            self._lose(reason)
+            call.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _lose(self, reason: str) -> None:
+        self._lost = reason
+        for flight in self._flights.values():
+            if not flight.future.done():
+                message = f"tier {self._name!r} was lost: {reason}"
+                flight.future.set_exception(TierUnavailableError(message))
+        self._flights.clear()
+        self._waiting.clear()
+        self._cancelled.clear()
+
+    async def _write(self, call: InferCall) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting or self._cancelled:
+                await call.write(self._next_message())
+
+    def _next_message(self) -> tier_pb2.InferRequest:
+        """As many waiting items as a message may hold, and all cancellations."""
+        message = tier_pb2.InferRequest(cancelled_ids=self._cancelled)
+        self._cancelled.clear()
+        now, size = asyncio.get_running_loop().time(), 0
+        while self._waiting and len(message.items) < MAX_ITEMS_PER_MESSAGE:
+            flight = self._waiting[0]
+            size += flight.input.ByteSize()
+            if message.items and size > MAX_BYTES_PER_MESSAGE:
+                break
+            self._waiting.popleft()
+            if not flight.future.done():
+                flight.sent = True
+                message.items.append(_item(flight, now))
+        return message
+
+    async def _read(self, call: InferCall) -> None:
+        async for response in call:
+            for result in response.results:
+                self._settle(result)
+
+    def _settle(self, result: tier_pb2.InferResult) -> None:
+        flight = self._flights.pop(result.id, None)
+        if flight is None or flight.future.done():
+            return  # its caller is gone
+        if result.HasField("answer"):
+            flight.future.set_result(result.answer)
+        else:
+            flight.future.set_exception(wire.error_from_item(result.error))
+
+
+def _item(flight: Flight, now: float) -> tier_pb2.InferItem:
+    left = int((flight.patience.answer_by - now) * 1000)
+    return tier_pb2.InferItem(
+        id=flight.id,
+        input=flight.input,
+        plan=flight.plan,
+        timeout_ms=max(1, min(left, MAX_TIMEOUT_MS)),
+    )
+
+
+def why(error: BaseException) -> str:
+    """What an error says, in words: a gRPC error's details rather than all that it carries."""
+    if isinstance(error, grpc.aio.AioRpcError):
+        return error.details() or error.code().name
+    return str(error) or type(error).__name__

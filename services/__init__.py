@@ -1,0 +1,1 @@
+"""The services that host models: the engine, its backends, and one process per tier."""

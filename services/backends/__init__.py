@@ -1,0 +1,1 @@
+"""How a stage of a model is run: one small interface and what implements it."""

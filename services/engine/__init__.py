@@ -1,0 +1,1 @@
+"""Runs rows through the stages of a model: queues, batches, decisions, deadlines."""

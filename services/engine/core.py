@@ -1,0 +1,227 @@
+"""The engine: schedule, run, post-process, return. Knows rows, stages and plans, not models.
+
+One thread owns an engine; `services.engine.worker` joins that thread to the event loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offramp.decision.cost import CostCurve
+from offramp.errors import DeadlineError, OfframpError
+from services.backends.base import Backend
+from services.engine import warmup
+from services.engine.decide import Decisions, decide
+from services.engine.row import Answer, Row, Step
+from services.engine.scheduler import Scheduler
+from services.engine.stage_clock import StageClock
+from services.metrics import TierMetrics
+
+log = logging.getLogger(__name__)
+
+FAILED = "the model failed on a batch that held this text; the tier's log has the details"
+TOO_LATE = "time ran out before the first exit could answer; allow more time or send fewer texts"
+
+
+class Engine:
+    """Runs rows through the stages of a backend, each to the exit that its plan picks.
+
+    temperatures: one per exit. clock: monotonic seconds; deadlines are on it.
+    """
+
+    def __init__(
+        self,
+        backend: Backend[Any],
+        temperatures: Sequence[float],
+        scheduler: Scheduler,
+        metrics: TierMetrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.backend = backend
+        self.stage_clock = StageClock()
+        self.clock = clock
+        self._temperatures = tuple(temperatures)
+        self._scheduler = scheduler
+        self._metrics = metrics
+        self._running = (0, 0)
+        self._ended: list[Row] = []
+        metrics.watch_queues(lambda: scheduler.depth, self.in_flight)
+
+    def prepare(self, warm_up: bool, pairs: bool) -> tuple[CostCurve, ...]:
+        """Called once, on the thread that will make all other calls.
+
+        Measures the stages if asked to, and returns seconds per row of a full batch from the
+        tier's input up to each exit; zeros, and no expectation of seconds, if not.
+        """
+        self.backend.prepare()
+        if not warm_up:
+            return (CostCurve(),) * self.backend.stages
+        curves = warmup.measure(self.backend, self._scheduler.max_batch, pairs)
+        self.stage_clock = StageClock(curves)
+        return warmup.cumulative_seconds(curves)
+
+    @property
+    def idle(self) -> bool:
+        """Whether a step would have nothing to do."""
+        return self._scheduler.idle and not self._ended
+
+    def in_flight(self, stage: int) -> int:
+        """Rows that wait for a stage or are in it."""
+        running_stage, rows = self._running
+        return self._scheduler.waiting(stage) + (rows if running_stage == stage else 0)
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Take in rows; each is returned by exactly one later step."""
+        now = self.clock()
+        rows = list(rows)
+        for row in rows:
+            row.waiting_since = now
+        self._scheduler.arrive(rows)
+
+    def step(self) -> list[Row]:
+        """Run at most one batch; return the rows that ended, with their outcomes.
+
+        Rows marked as cancelled are returned too, without one.
+        """
+        self._encode_arrivals()
+        stage, rows = self._schedule()
+        if rows:
+            self._advance(stage, rows)
+        ended, self._ended = self._ended, []
+        self._metrics.ended(ended)
+        return ended
+
+    def drop_cancelled(self) -> None:
+        """Take rows marked as cancelled out of the queues; the next step returns them."""
+        self._ended += self._scheduler.remove(lambda row: row.cancelled)
+
+    def abandon(self) -> list[Row]:
+        """Fail and return every row that is held: the way on after a step that raised."""
+        self._fail(self._scheduler.remove(lambda row: True))
+        ended, self._ended = self._ended, []
+        return ended
+
+    def _encode_arrivals(self) -> None:
+        rows = self._scheduler.to_encode()
+        if not rows:
+            return
+        started = self.clock()
+        try:
+            found = self.backend.encode([(row.text, row.text_pair) for row in rows])
+        except Exception:
+            log.exception("tokenising %d texts failed", len(rows))
+            self._fail(rows)
+            return
+        seconds = self.clock() - started
+        for row, encoded in zip(rows, found, strict=True):
+            row.encoded = encoded
+            row.timing.queue += started - row.waiting_since
+            row.timing.tokenize = seconds
+            row.waiting_since = started + seconds
+        self._metrics.encoded(sum(encoded.tokens for encoded in found))
+        self._scheduler.ready(0, rows)
+
+    def _schedule(self) -> tuple[int, list[Row]]:
+        """Rows to run now, less those whose time is up, or would be before the stage ends."""
+        stage, rows = self._scheduler.take()
+        expected = 0.0
+        if rows:
+            longest = max(row.tokens for row in rows)
+            expected = self.stage_clock.expect(stage, len(rows), longest)
+        now = self.clock()
+        horizon = now + expected
+        # Rows that are not in this batch, and whose time ends before it does, are late as well.
+        late = self._scheduler.late(horizon)
+        on_time = [row for row in rows if row.deadline >= horizon]
+        if len(on_time) < len(rows):
+            late += [row for row in rows if row.deadline < horizon]
+            if not on_time and any(row.deadline > now for row in rows):
+                self.stage_clock.relax(stage)
+        for row in late:
+            self._end_late(row)
+        return stage, on_time
+
+    def _advance(self, stage: int, rows: list[Row]) -> None:
+        """Run a stage on rows and post-process them; where the backend fails, just they fail."""
+        self._running = (stage, len(rows))
+        started = self.clock()
+        try:
+            states, logits = self._run(stage, rows)
+            seconds = self.clock() - started
+            decisions = decide(logits, self._temperatures[stage], [r.plan for r in rows], stage)
+        except Exception:
+            log.exception("stage %d failed on %d rows", stage, len(rows))
+            self._fail(rows)
+        else:
+            self._book(stage, rows, started, seconds)
+            self._post_process(stage, rows, states, decisions)
+        self._running = (0, 0)
+
+    def _run(self, stage: int, rows: list[Row]) -> tuple[list[Any], NDArray[np.float32]]:
+        if stage == 0:
+            states = self.backend.begin([row.encoded for row in rows if row.encoded])
+        else:
+            states = [row.state for row in rows]
+        return self.backend.run_stage(stage, states)
+
+    def _book(self, stage: int, rows: list[Row], started: float, seconds: float) -> None:
+        share = seconds / len(rows)
+        waits = [started - row.waiting_since for row in rows]
+        for row, wait in zip(rows, waits, strict=True):
+            timing = row.timing
+            timing.queue += wait
+            timing.compute += seconds
+            timing.compute_share += share
+            row.waiting_since = started + seconds
+        self.stage_clock.observe(stage, len(rows), max(row.tokens for row in rows), seconds)
+        self._metrics.ran(stage, seconds, waits)
+
+    def _post_process(
+        self, stage: int, rows: list[Row], states: list[Any], found: Decisions
+    ) -> None:
+        """Rows that are sure leave, at once; the others wait for the next stage."""
+        columns = zip(
+            rows,
+            states,
+            found.probabilities.tolist(),
+            found.labels.tolist(),
+            found.confidences.tolist(),
+            found.confident.tolist(),
+            found.leaves.tolist(),
+            strict=True,
+        )
+        survivors = []
+        for row, state, probabilities, label, confidence, confident, leaves in columns:
+            row.steps.append(Step(label, confidence, row.plan.thresholds[stage]))
+            row.probabilities = probabilities
+            if row.cancelled:
+                self._ended.append(row)
+            elif leaves:
+                self._end(row, Answer(stage, probabilities, confident))
+            else:
+                row.state = state
+                survivors.append(row)
+        if survivors:
+            self._scheduler.ready(stage + 1, survivors)
+
+    def _end_late(self, row: Row) -> None:
+        if row.steps:
+            self._end(row, Answer(len(row.steps) - 1, row.probabilities, False, True))
+        else:
+            self._end(row, DeadlineError(TOO_LATE))
+
+    def _fail(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            self._end(row, OfframpError(FAILED))
+
+    def _end(self, row: Row, outcome: Answer | OfframpError) -> None:
+        if not row.cancelled:
+            row.outcome = outcome
+        row.state = None  # the batch that it lives in may be large
+        self._ended.append(row)

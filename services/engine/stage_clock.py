@@ -1,0 +1,51 @@
+"""How long a stage will take: curves measured at start, corrected by what batches really take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from offramp.decision.cost import CostCurve
+
+# Weight of the newest batch in the running correction.
+LEARNING_RATE = 0.2
+# How much of the correction stays each time it alone kept a stage from being begun.
+RELAXATION = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class StageCurve:
+    """Seconds of one stage over tokens: of a row that runs alone, and per row of a full batch."""
+
+    alone: CostCurve
+    shared: CostCurve
+
+    def seconds(self, rows: int, tokens: int) -> float:
+        """Seconds of a batch of `rows` rows padded to `tokens` tokens."""
+        return max(float(self.alone.at(tokens)), rows * float(self.shared.at(tokens)))
+
+
+class StageClock:
+    """Expected seconds per batch; 0 without curves (no warm-up), so that nothing is held back."""
+
+    def __init__(self, curves: Sequence[StageCurve] = ()) -> None:
+        self._curves = tuple(curves)
+        self._corrections = [1.0] * len(self._curves)
+
+    def expect(self, stage: int, rows: int, tokens: int) -> float:
+        """Seconds that a batch is expected to take."""
+        if not self._curves:
+            return 0.0
+        return self._corrections[stage] * self._curves[stage].seconds(rows, tokens)
+
+    def observe(self, stage: int, rows: int, tokens: int, seconds: float) -> None:
+        """Learn from a batch that ran."""
+        modelled = self._curves[stage].seconds(rows, tokens) if self._curves else 0.0
+        if modelled > 0.0:
+            ratio = seconds / modelled
+            self._corrections[stage] += LEARNING_RATE * (ratio - self._corrections[stage])
+
+    def relax(self, stage: int) -> None:
+        """Expect less: a stage that is never begun could not teach that it became faster."""
+        if self._curves:
+            self._corrections[stage] *= RELAXATION

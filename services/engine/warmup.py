@@ -1,0 +1,91 @@
+"""Warm-up: runs every stage a few times before the tier serves, and measures what each costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from offramp.decision.cost import CostCurve
+from services.backends.base import Backend, Encoded
+from services.engine.stage_clock import StageCurve
+
+TOKENS = (8, 16, 32, 64, 128)
+RUNS = 3
+# Longer texts are left out once this much time was spent; two lengths are always measured.
+BUDGET_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Seconds by stage of one batch, at one number of rows and tokens."""
+
+    rows: int
+    tokens: int
+    seconds: tuple[float, ...]
+
+
+def measure(backend: Backend[Any], max_batch: int, pairs: bool) -> tuple[StageCurve, ...]:
+    """Run full batches and single rows at a few lengths; one curve per stage."""
+    alone: list[Measurement] = []
+    shared: list[Measurement] = []
+    began = time.perf_counter()
+    for example in _examples(backend, pairs):
+        if len(shared) >= 2 and time.perf_counter() - began > BUDGET_SECONDS:
+            break
+        alone.append(_fastest(backend, [example]))
+        shared.append(_fastest(backend, [example] * max_batch))
+    return tuple(
+        StageCurve(_fit(alone, stage), _fit(shared, stage)) for stage in range(backend.stages)
+    )
+
+
+def cumulative_seconds(curves: Sequence[StageCurve]) -> tuple[CostCurve, ...]:
+    """Seconds per row of a full batch from the tier's input up to each exit."""
+    spent, found = CostCurve(), []
+    for curve in curves:
+        spent = spent + curve.shared
+        found.append(spent)
+    return tuple(found)
+
+
+def _examples(backend: Backend[Any], pairs: bool) -> list[Encoded]:
+    """Texts of about TOKENS tokens, without repeats where the tier cuts them to the same length."""
+    words = [" ".join(["a"] * max(tokens - 2, 1)) for tokens in TOKENS]
+    encoded = backend.encode([(text, "a" if pairs else None) for text in words])
+    return list({example.tokens: example for example in encoded}.values())
+
+
+def _fastest(backend: Backend[Any], rows: list[Encoded]) -> Measurement:
+    """The fastest of a few runs of each stage: what the machine takes when nothing disturbs it."""
+    runs = [_timed(backend, rows) for _ in range(RUNS)]
+    return Measurement(len(rows), rows[0].tokens, tuple(np.min(runs, axis=0).tolist()))
+
+
+def _timed(backend: Backend[Any], rows: list[Encoded]) -> list[float]:
+    seconds = []
+    started = time.perf_counter()
+    states = backend.begin(rows)
+    for stage in range(backend.stages):
+        states, _ = backend.run_stage(stage, states)
+        now = time.perf_counter()
+        seconds.append(now - started)
+        started = now
+    return seconds
+
+
+def _fit(measurements: Sequence[Measurement], stage: int) -> CostCurve:
+    """Seconds per row over tokens, by least squares on relative errors; no negative terms."""
+    tokens = np.array([m.tokens for m in measurements], dtype=np.float64)
+    seconds = np.array([m.seconds[stage] / m.rows for m in measurements])
+    terms: NDArray[np.float64] = np.stack([np.ones_like(tokens), tokens, tokens**2], axis=1)
+    # Unit columns: the raw ones differ by orders of magnitude, which the solver does not like.
+    scale = terms.max(axis=0)
+    found, _ = nnls(terms / scale / seconds[:, None], np.ones_like(seconds))
+    constant, linear, quadratic = (found / scale).tolist()
+    return CostCurve(constant, linear, quadratic)

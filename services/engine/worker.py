@@ -1,0 +1,178 @@
+"""Joins the engine's compute thread to the event loop: a bounded way in, a grouped way out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from offramp.decision.cost import CostCurve
+from offramp.errors import OfframpError, OverloadedError, TierUnavailableError
+from services.engine.core import Engine
+from services.engine.row import Deliver, Row
+from services.metrics import TierMetrics
+
+log = logging.getLogger(__name__)
+
+DRAINING = "this tier is shutting down; send the text to another one"
+# Bounds of what a refused caller is told to wait, in seconds.
+SHORTEST_RETRY, LONGEST_RETRY = 0.01, 10.0
+# Weight of the newest rows in the running estimate of seconds per row.
+LEARNING_RATE = 0.2
+
+
+class Worker:
+    """Owns the compute thread. Its methods are called on the event loop, and none blocks it.
+
+    max_queue: rows that may be held; more are refused.
+    """
+
+    def __init__(self, engine: Engine, max_queue: int, metrics: TierMetrics) -> None:
+        self._engine = engine
+        self._max_queue = max_queue
+        self._metrics = metrics
+        # What the event loop hands to the compute thread, guarded by `_changed`.
+        self._changed = threading.Condition()
+        self._inbox: list[Row] = []
+        self._cancelled = False
+        self._closed = False
+        # What only the event loop touches.
+        self._held = 0
+        self._warm = False
+        self._draining = False
+        self._last_return = 0.0
+        self._seconds_per_row = 0.0
+
+    async def start(self, warm_up: bool, pairs: bool) -> tuple[CostCurve, ...]:
+        """Start the thread and warm up; returns seconds per row up to each exit, as measured.
+
+        Zeros without a warm-up. Raises what the backend raises.
+        """
+        self._loop = asyncio.get_running_loop()
+        ready: asyncio.Future[tuple[CostCurve, ...]] = self._loop.create_future()
+        self._thread = threading.Thread(
+            target=self._main, args=(ready, warm_up, pairs), name="engine", daemon=True
+        )
+        self._thread.start()
+        seconds = await ready
+        self._warm = True
+        return seconds
+
+    def submit(self, rows: Sequence[Row]) -> None:
+        """Take in rows; each one's `deliver` is called once with its outcome, unless cancelled.
+
+        Rows beyond max_queue are delivered at once with an OverloadedError, and all of them with
+        a TierUnavailableError while the tier drains.
+        """
+        room = 0 if self._draining else max(self._max_queue - self._held, 0)
+        accepted, refused = rows[:room], rows[room:]
+        if accepted:
+            self._held += len(accepted)
+            with self._changed:
+                self._inbox.extend(accepted)
+                self._changed.notify()
+        if refused:
+            self._refuse(refused)
+
+    def cancel(self, rows: Sequence[Row]) -> None:
+        """Drop rows whose caller is gone; nothing is delivered for them any more."""
+        for row in rows:
+            row.cancelled = True
+        with self._changed:
+            self._cancelled = True
+            self._changed.notify()
+
+    def refuse_new(self) -> None:
+        """Begin to drain: rows held are finished, new ones refused."""
+        self._draining = True
+
+    @property
+    def draining(self) -> bool:
+        """Whether new rows are refused for good."""
+        return self._draining
+
+    async def close(self) -> None:
+        """Stop the thread after the batch that it runs; rows still held are dropped.
+
+        A warm-up is not waited for: its thread ends with the process.
+        """
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._warm:
+            await asyncio.to_thread(self._thread.join)
+
+    def _refuse(self, rows: Sequence[Row]) -> None:
+        error: OfframpError = TierUnavailableError(DRAINING)
+        if not self._draining:
+            wait = min(max(self._held * self._seconds_per_row, SHORTEST_RETRY), LONGEST_RETRY)
+            error = OverloadedError(
+                f"{self._held} texts are waiting, the most this tier holds; "
+                f"try again in {wait:.2g} seconds",
+                retry_after_seconds=wait,
+            )
+        for row in rows:
+            row.outcome = error
+            self._metrics.rejected(error.reason)
+        _deliver(rows)
+
+    def _main(
+        self, ready: asyncio.Future[tuple[CostCurve, ...]], warm_up: bool, pairs: bool
+    ) -> None:
+        try:
+            curves = self._engine.prepare(warm_up, pairs)
+        except Exception as error:
+            self._loop.call_soon_threadsafe(ready.set_exception, error)
+            return
+        if self._closed:
+            return
+        self._loop.call_soon_threadsafe(ready.set_result, curves)
+        while self._receive():
+            ended = self._step()
+            if ended:
+                self._loop.call_soon_threadsafe(self._return, ended)
+
+    def _receive(self) -> bool:
+        """Wait for work and hand it to the engine; False when the worker is closed."""
+        with self._changed:
+            while self._engine.idle and not (self._inbox or self._cancelled or self._closed):
+                self._changed.wait()
+            arrived, self._inbox = self._inbox, []
+            cancelled, self._cancelled = self._cancelled, False
+            if self._closed:
+                return False
+        self._engine.add(arrived)
+        if cancelled:
+            self._engine.drop_cancelled()
+        return True
+
+    def _step(self) -> list[Row]:
+        try:
+            return self._engine.step()
+        except Exception:
+            log.exception("the engine failed; the rows that it held are failed")
+            return self._engine.abandon()
+
+    def _return(self, ended: list[Row]) -> None:
+        """Back on the event loop: deliver rows that ended together, grouped by who waits."""
+        self._held -= len(ended)
+        self._measure_rate(len(ended))
+        _deliver([row for row in ended if not row.cancelled])
+
+    def _measure_rate(self, rows: int) -> None:
+        now = time.monotonic()
+        per_row = (now - self._last_return) / rows
+        self._last_return = now
+        if self._held:  # otherwise the time since the last return was spent idle, in part
+            self._seconds_per_row += LEARNING_RATE * (per_row - self._seconds_per_row)
+
+
+def _deliver(rows: Sequence[Row]) -> None:
+    groups: defaultdict[Deliver, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.deliver].append(row)
+    for deliver, group in groups.items():
+        deliver(group)

@@ -1,0 +1,1 @@
+"""The large tier as a process: `python -m services.large`."""

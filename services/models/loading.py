@@ -1,0 +1,120 @@
+"""From a folder of a bundle to a network that can be served, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from offramp.bundle import Manifest, TierSpec, read_manifest, verify_tier
+from offramp.errors import BundleError
+from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
+from services.models.sequence_classifier import SequenceClassifier
+from services.models.staged import StagedNetwork
+from services.models.storage import load_weights, save_weights
+from services.models.student import Student, StudentConfig
+
+WEIGHTS = "weights.safetensors"
+NETWORK = "network.json"
+KINDS = ("multi_exit", "student", "sequence_classifier")
+
+
+@dataclass(frozen=True, slots=True)
+class TierModel:
+    """A tier ready to run: its network (in eval mode, fp32), tokenizer and place in the bundle."""
+
+    network: StagedNetwork
+    tokenizer: PreTrainedTokenizerBase
+    spec: TierSpec
+    manifest: Manifest
+
+
+def load_tier(directory: Path, tier: str) -> TierModel:
+    """Load one tier of a bundle. Raises BundleError, with a remedy, where anything is amiss."""
+    manifest = read_manifest(directory)
+    spec = manifest.tier(tier)
+    verify_tier(directory, manifest, tier)
+    folder = directory / tier
+    try:
+        network = _READERS[spec.kind](folder)
+        load_weights(network, folder / WEIGHTS)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except KeyError:
+        known = ", ".join(KINDS)
+        raise BundleError(
+            f"tier {tier!r} is of kind {spec.kind!r}, this version knows: {known}"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"tier {tier!r} in {folder} cannot be loaded ({error})") from None
+    network.eval()
+    return TierModel(network, tokenizer, spec, manifest)
+
+
+def save_tier(
+    folder: Path, network: StagedNetwork, tokenizer: PreTrainedTokenizerBase, precision: str
+) -> str:
+    """Write a network and its tokenizer so that `load_tier` reads them; return the tier's kind."""
+    folder.mkdir(parents=True)
+    kind, sizes = _write_config(folder, network)
+    (folder / NETWORK).write_text(json.dumps(sizes, indent=2) + "\n", encoding="utf-8")
+    save_weights(network, folder / WEIGHTS, precision)
+    tokenizer.save_pretrained(folder)
+    return kind
+
+
+def _write_config(folder: Path, network: StagedNetwork) -> tuple[str, dict[str, object]]:
+    if isinstance(network, MultiExitClassifier):
+        network.encoder.config.save_pretrained(folder)
+        return "multi_exit", asdict(network.config)
+    if isinstance(network, Student):
+        return "student", asdict(network.config)
+    if isinstance(network, SequenceClassifier):
+        network.model.config.save_pretrained(folder)
+        return "sequence_classifier", {}
+    raise TypeError(f"a {type(network).__name__} cannot be kept in a bundle")
+
+
+def _sizes(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / NETWORK).read_text(encoding="utf-8"))
+    return content
+
+
+def _read_multi_exit(folder: Path) -> StagedNetwork:
+    sizes = _sizes(folder)
+    config = MultiExitConfig(**{**sizes, "exits": tuple(sizes["exits"])})
+    encoder = bare_encoder(AutoModel.from_config(AutoConfig.from_pretrained(folder)))
+    return MultiExitClassifier(encoder, config)
+
+
+def _read_student(folder: Path) -> StagedNetwork:
+    return Student(StudentConfig(**_sizes(folder)))
+
+
+def _read_sequence_classifier(folder: Path) -> StagedNetwork:
+    config = AutoConfig.from_pretrained(folder)
+    return SequenceClassifier(AutoModelForSequenceClassification.from_config(config))
+
+
+_READERS: dict[str, Callable[[Path], StagedNetwork]] = {
+    "multi_exit": _read_multi_exit,
+    "student": _read_student,
+    "sequence_classifier": _read_sequence_classifier,
+}
+
+
+def bare_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
+    """Drop a pooler, which the exits do not use."""
+    if getattr(encoder, "pooler", None) is not None:
+        setattr(encoder, "pooler", None)  # noqa: B010  (not a Tensor or Module to a type checker)
+    return encoder

@@ -1,0 +1,59 @@
+"""Weights on disk: safetensors, matrices as 8-bit integers with a scale per row, the rest in fp16.
+
+A row here is an output channel or a token. Evidence and temperatures are taken from the model as it
+is read back, so what they promise is what is served.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+PRECISIONS = ("int8", "fp16", "fp32")
+SCALE = "::scale"
+# Below this many numbers a matrix is not worth rounding.
+LEAST_FOR_INT8 = 4096
+
+
+def save_weights(module: nn.Module, path: Path, precision: str = "int8") -> None:
+    """Write a module's state; `precision` is one of PRECISIONS."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    stored: dict[str, Tensor] = {}
+    for name, tensor in module.state_dict().items():
+        value = tensor.detach().cpu()
+        if not value.is_floating_point() or precision == "fp32":
+            stored[name] = value.contiguous()
+        elif precision == "int8" and value.ndim >= 2 and value.numel() >= LEAST_FOR_INT8:
+            stored[name], stored[name + SCALE] = _quantise(value)
+        else:
+            stored[name] = value.half().contiguous()
+    save_file(stored, path, metadata={"precision": precision})
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Read a module's state back into fp32. Raises ValueError where names or shapes differ."""
+    stored = load_file(path)
+    state: dict[str, Tensor] = {}
+    for name, tensor in stored.items():
+        if name.endswith(SCALE):
+            continue
+        scale = stored.get(name + SCALE)
+        if scale is not None:
+            state[name] = tensor.float() * scale.view(-1, *[1] * (tensor.ndim - 1))
+        else:
+            state[name] = tensor.float() if tensor.is_floating_point() else tensor
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not fit the network: {error}") from None
+
+
+def _quantise(value: Tensor) -> tuple[Tensor, Tensor]:
+    largest = value.float().flatten(1).abs().amax(dim=1).clamp_min(1e-12)
+    scale = largest / 127.0
+    rounded = torch.round(value.float() / scale.view(-1, *[1] * (value.ndim - 1)))
+    return rounded.to(torch.int8).contiguous(), scale

@@ -1,0 +1,39 @@
+"""The config file of a tier: where it serves, which bundle, and how its engine runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from offramp.config import ServerSettings, Strict
+
+
+class EngineSettings(Strict):
+    """How the engine runs.
+
+    max_batch: rows that run together at the most.
+    max_queue: rows that the tier holds; more are refused with RESOURCE_EXHAUSTED.
+    threads: CPU threads for the model; 0 means all cores.
+    warmup: measure every stage before serving. Without it Describe reports no seconds.
+    device: where the model runs.
+    """
+
+    max_batch: int = Field(default=32, ge=1, le=4096)
+    max_queue: int = Field(default=4096, ge=1)
+    threads: int = Field(default=0, ge=0)
+    warmup: bool = True
+    device: Literal["cpu", "cuda"] = "cpu"
+
+
+class TierSettings(Strict):
+    """All settings of a tier; fixed for the process's life.
+
+    tier: its name in the bundle; left out, the name of the service (small or large).
+    """
+
+    server: ServerSettings
+    bundle: Path
+    tier: str | None = None
+    engine: EngineSettings = EngineSettings()

@@ -1,0 +1,1 @@
+"""The small tier as a process: `python -m services.small`."""

@@ -1,0 +1,61 @@
+"""What a tier should answer, worked out the plain way: one text, all exits, then the plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+
+import numpy as np
+import torch
+
+from offramp.decision.calibration import probabilities
+from offramp.decision.confidence import Measure, confidence
+from offramp.decision.plan import ExitPlan
+from tests.support import tiers
+
+# Nearer to a threshold than this, rounding may decide.
+TIE = 1e-4
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Of one text: the exit it leaves at, and the probabilities at every exit (E, C)."""
+
+    stage: int
+    probabilities: np.ndarray
+
+
+@lru_cache
+def exit_probabilities(text: str, tier: str = "large") -> np.ndarray:
+    """Calibrated probabilities (E, C) by the model's own forward on this text alone."""
+    network = tiers.make_network() if tier == "large" else tiers.make_student()
+    encoded = tiers.make_tokenizer()(
+        text, truncation=True, max_length=tiers.MAX_TOKENS, return_tensors="pt"
+    )
+    with torch.inference_mode():
+        logits = network(**encoded)[:, 0].numpy()
+    columns = zip(logits, tiers.TEMPERATURES[tier], strict=True)
+    return np.stack([probabilities(row, temperature) for row, temperature in columns])
+
+
+def make_plan(thresholds=None, last_exit="", measure=Measure.MAX_PROB) -> ExitPlan:
+    """An exit plan; exits that are not named never answer."""
+    return ExitPlan(MappingProxyType(dict(thresholds or {})), last_exit, measure)
+
+
+def expected(text: str, plan: ExitPlan, exits: tuple[str, ...]) -> Expected:
+    """Exit by exit: leave where the plan passes, or at the last exit that it allows."""
+    found = exit_probabilities(text)
+    last = plan.last_exit if plan.last_exit in exits else exits[-1]
+    for stage, name in enumerate(exits):
+        if name == last or plan.passes(name, float(confidence(found[stage], plan.measure))):
+            return Expected(stage, found)
+    raise AssertionError("the last exit always answers")
+
+
+def is_tie(text: str, plan: ExitPlan, exits: tuple[str, ...]) -> bool:
+    """Whether some exit's confidence lies so near its threshold that rounding may decide."""
+    found = confidence(exit_probabilities(text), plan.measure)
+    limits = [plan.thresholds.get(name, 1.0) for name in exits]
+    return bool(np.any(np.abs(found - limits) < TIE))

@@ -1,0 +1,88 @@
+"""Real but tiny models, tokenizers and bundles for the tests of the tiers; weights are random."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+from offramp.bundle import ExitSpec, Manifest, TierSpec, content_id, tier_files, write_manifest
+from services.models.flops import exit_flops
+from services.models.loading import save_tier
+from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
+from services.models.student import Student, StudentConfig
+
+WORDS = tuple(f"w{number}" for number in range(60))
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+LARGE_EXITS = (1, 2, 4)
+TEMPERATURES = {"small": (1.3,), "large": (0.8, 1.2, 1.7)}
+MAX_TOKENS = 24
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    """A WordPiece tokenizer in which every word of WORDS is one token; [CLS] text [SEP]."""
+    vocabulary = {token: number for number, token in enumerate((*SPECIAL, *WORDS))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+
+
+def make_network(exits: tuple[int, ...] = LARGE_EXITS, labels: int = 3) -> MultiExitClassifier:
+    """A BERT of four layers, width 32, with weights wide enough that texts differ in confidence."""
+    torch.manual_seed(7)
+    config = BertConfig(
+        vocab_size=len(SPECIAL) + len(WORDS),
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        initializer_range=0.2,
+    )
+    encoder = BertModel(config, add_pooling_layer=False)
+    network = MultiExitClassifier(encoder, MultiExitConfig(exits=exits, labels=labels))
+    for head in network.heads:
+        torch.nn.init.normal_(head.out.weight, std=1.5)
+    return network.eval()
+
+
+def make_student(labels: int = 3) -> Student:
+    """A student of width 16."""
+    torch.manual_seed(8)
+    sizes = StudentConfig(len(SPECIAL) + len(WORDS), labels, embedding=16, width=16)
+    return Student(sizes).eval()
+
+
+def make_bundle(directory: Path, pairs: bool = False) -> Path:
+    """Write a whole two-tier bundle, small and large, as training would."""
+    networks = {"small": make_student(), "large": make_network()}
+    names = {"small": ("small",), "large": tuple(f"large@{layer}" for layer in LARGE_EXITS)}
+    tiers = []
+    for tier, network in networks.items():
+        kind = save_tier(directory / tier, network, make_tokenizer(), "fp32")
+        columns = zip(names[tier], exit_flops(network), TEMPERATURES[tier], strict=True)
+        exits = tuple(ExitSpec(*column) for column in columns)
+        tiers.append(TierSpec(tier, kind, exits, MAX_TOKENS))
+    files = tier_files(directory, tiers)
+    created = datetime.now(UTC).isoformat()
+    labels = ("negative", "neutral", "positive")
+    identity = content_id(files, tiers)
+    write_manifest(
+        directory, Manifest("tiny", identity, labels, pairs, tuple(tiers), files, created)
+    )
+    return directory

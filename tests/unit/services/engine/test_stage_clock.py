@@ -1,0 +1,29 @@
+"""What a stage is expected to take."""
+
+import pytest
+
+from offramp.decision.cost import CostCurve
+from services.engine.stage_clock import StageClock, StageCurve
+
+CURVE = StageCurve(alone=CostCurve(0.010), shared=CostCurve(0.0, 0.0001))
+
+
+def test_nothing_is_expected_without_curves():
+    clock = StageClock()
+    clock.observe(0, 4, 10, 1.0)
+    clock.relax(0)
+    assert clock.expect(0, 4, 10) == 0.0
+
+
+def test_a_batch_takes_no_less_than_one_row_alone():
+    clock = StageClock([CURVE])
+    assert clock.expect(0, 1, 20) == pytest.approx(0.010)
+    assert clock.expect(0, 32, 20) == pytest.approx(0.064)
+
+
+def test_expectation_follows_what_batches_take():
+    clock = StageClock([CURVE, CURVE])
+    for _ in range(60):
+        clock.observe(0, 32, 20, 0.128)
+    assert clock.expect(0, 32, 20) == pytest.approx(0.128, rel=0.01)
+    assert clock.expect(1, 32, 20) == pytest.approx(0.064)

@@ -1,0 +1,54 @@
+"""Measuring what stages cost."""
+
+import numpy as np
+import pytest
+
+from services.backends.torch_backend import TorchBackend
+from services.engine import warmup
+from tests.support import tiers
+
+
+class Clocked(TorchBackend):
+    """A backend on which a row of n tokens takes a second plus n/10 per stage, by a false clock."""
+
+    now = 0.0
+
+    def run_stage(self, stage, rows):
+        tokens = max(int(row.batch.lengths[row.index]) for row in rows)
+        self.now += len(rows) * (1.0 + tokens / 10)
+        return super().run_stage(stage, rows)
+
+
+@pytest.fixture
+def clocked(backend, monkeypatch):
+    found = Clocked(backend._network, backend._encoder)
+    monkeypatch.setattr(warmup.time, "perf_counter", lambda: found.now)
+    monkeypatch.setattr(warmup, "BUDGET_SECONDS", 1e9)
+    return found
+
+
+def test_curves_are_what_the_stages_took_per_row(clocked):
+    curves = warmup.measure(clocked, max_batch=3, pairs=False)
+    assert len(curves) == 3
+    for curve in curves:
+        np.testing.assert_allclose(curve.shared.at([8, 20]), [1.8, 3.0], rtol=1e-3)
+        assert curve.seconds(3, 20) == pytest.approx(9.0, rel=1e-3)
+
+
+def test_seconds_up_to_an_exit_add_up(clocked):
+    curves = warmup.cumulative_seconds(warmup.measure(clocked, max_batch=2, pairs=False))
+    np.testing.assert_allclose([float(c.at(10)) for c in curves], [2.0, 4.0, 6.0], rtol=1e-3)
+
+
+def test_long_texts_are_left_out_once_the_time_is_spent(clocked, monkeypatch):
+    monkeypatch.setattr(warmup, "BUDGET_SECONDS", 0.0)
+    warmup.measure(clocked, max_batch=1, pairs=False)
+    few = clocked.now
+    monkeypatch.setattr(warmup, "BUDGET_SECONDS", 1e9)
+    warmup.measure(clocked, max_batch=1, pairs=False)
+    assert clocked.now - few > few
+
+
+def test_lengths_beyond_the_tier_are_measured_once(backend):
+    lengths = [example.tokens for example in warmup._examples(backend, pairs=False)]
+    assert lengths == [8, 16, tiers.MAX_TOKENS]

@@ -1,0 +1,134 @@
+"""The last step of training: models become a bundle, calibrated as stored, and appear whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from offramp.bundle import (
+    ExitSpec,
+    Manifest,
+    TierSpec,
+    content_id,
+    tier_files,
+    write_evidence,
+    write_manifest,
+)
+from offramp.decision.confidence import Measure
+from offramp.errors import OfframpError
+from services.models.flops import exit_flops
+from services.models.loading import load_tier, save_tier
+from services.models.multi_exit import MultiExitClassifier
+from services.models.staged import StagedNetwork
+from training import calibrate, card
+from training.data import LabelledTexts
+from training.figures import figures
+from training.progress import console
+from training.settings import TrainSettings
+
+UNFITTED = 1.0
+
+
+class OutputError(OfframpError):
+    """The place where the bundle should go cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The texts that models are fitted on, and those that they never see."""
+
+    fit: LabelledTexts
+    held_out: LabelledTexts
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What was trained; the tiers share the tokenizer."""
+
+    small: StagedNetwork
+    large: StagedNetwork
+    tokenizer: PreTrainedTokenizerBase
+
+
+def check_target(out: Path) -> None:
+    """Raise OutputError where something stands already."""
+    if out.exists():
+        raise OutputError(f"{out} exists already; choose another --out or remove it")
+
+
+def write(settings: TrainSettings, parts: Parts, models: Models, seconds: float) -> Path:
+    """Write into a folder beside the target and move it there whole; return the target."""
+    settings.out.parent.mkdir(parents=True, exist_ok=True)
+    workplace = Path(tempfile.mkdtemp(prefix=".bundle-", dir=settings.out.parent))
+    try:
+        specs = [
+            _save(workplace, "small", models.small, models.tokenizer, settings),
+            _save(workplace, "large", models.large, models.tokenizer, settings),
+        ]
+        manifest = _calibrated(workplace, specs, parts.held_out, settings)
+        sizes = card.Sizes(len(parts.fit), len(parts.held_out), seconds)
+        card.write(workplace, manifest, settings, sizes)
+        _make_readable(workplace)
+        shutil.move(workplace, settings.out)
+    except BaseException:
+        shutil.rmtree(workplace, ignore_errors=True)
+        raise
+    console.print(f"bundle {manifest.id} is in {settings.out}")
+    return settings.out
+
+
+def _make_readable(folder: Path) -> None:
+    """Let other users read the bundle: services in containers are not the one who trained."""
+    folder.chmod(0o755)
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _save(
+    directory: Path,
+    tier: str,
+    network: StagedNetwork,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: TrainSettings,
+) -> TierSpec:
+    kind = save_tier(directory / tier, network, tokenizer, settings.precision)
+    names = [tier]
+    if isinstance(network, MultiExitClassifier):
+        names = [f"{tier}@{layer}" for layer in network.config.exits]
+    curves = exit_flops(network)
+    exits = tuple(ExitSpec(n, c, UNFITTED) for n, c in zip(names, curves, strict=True))
+    return TierSpec(tier, kind, exits, settings.max_tokens)
+
+
+def _calibrated(
+    directory: Path, specs: list[TierSpec], held_out: LabelledTexts, settings: TrainSettings
+) -> Manifest:
+    """Fit temperatures and take evidence with the models as they were stored."""
+    files = tier_files(directory, specs)
+    manifest = Manifest(
+        name=settings.name,
+        id=content_id(files, specs),
+        labels=held_out.label_names,
+        pairs=held_out.pairs,
+        tiers=tuple(specs),
+        files=files,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    write_manifest(directory, manifest)
+    tiers = [load_tier(directory, spec.name) for spec in specs]
+    logits, tokens = calibrate.cascade_logits(tiers, held_out)
+    first, rest = calibrate.parts(len(held_out), settings.temperature_share, settings.seed)
+    specs = calibrate.fitted(specs, logits[:, first], held_out.labels[first])
+    evidence = calibrate.evidence_of(specs, logits[:, rest], held_out.labels[rest], tokens[rest])
+    manifest = replace(manifest, tiers=tuple(specs), id=content_id(files, specs))
+    write_manifest(directory, manifest)
+    write_evidence(directory, manifest.id, evidence)
+    found = {"evidence": figures(evidence, evidence, Measure.MAX_PROB).as_dict()}
+    (directory / card.METRICS).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return manifest

@@ -1,0 +1,131 @@
+"""The model card of a bundle: what it was made from, what it does, what it cannot do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from offramp.bundle import Manifest
+from offramp.decision.confidence import Measure
+from training import backbone, calibrate
+from training.settings import TrainSettings
+
+CARD = "README.md"
+METRICS = "metrics.json"
+TRAINING = "training.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Texts trained on and held out, and the seconds that training took."""
+
+    training: int
+    held_out: int
+    seconds: float
+
+
+def write(directory: Path, manifest: Manifest, settings: TrainSettings, sizes: Sizes) -> None:
+    """Write how the bundle was made (training.json) and the card (README.md)."""
+    record = {
+        "data": settings.data.name,
+        "data_note": settings.data_note,
+        "rename": dict(settings.rename),
+        "training_texts": sizes.training,
+        "held_out_texts": sizes.held_out,
+        "backbone": settings.large.backbone,
+        "backbone_licence": backbone.licence(settings.large.backbone),
+        "seconds": round(sizes.seconds),
+        "seed": settings.seed,
+        "precision": settings.precision,
+        "large": asdict(settings.large),
+        "small": asdict(settings.small),
+    }
+    (directory / TRAINING).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    render(directory, manifest)
+
+
+def render(directory: Path, manifest: Manifest) -> None:
+    """Write the card from training.json and metrics.json."""
+    record = json.loads((directory / TRAINING).read_text(encoding="utf-8"))
+    metrics = json.loads((directory / METRICS).read_text(encoding="utf-8"))
+    parts = [_head(directory, manifest, record)]
+    parts += [_figures(name, found) for name, found in reversed(metrics.items())]
+    parts.append(_limits(manifest, record))
+    (directory / CARD).write_text("\n".join(parts), encoding="utf-8")
+
+
+def _head(directory: Path, manifest: Manifest, record: Mapping[str, Any]) -> str:
+    tiers = "\n".join(
+        f"- `{tier.name}` ({tier.kind}): exits "
+        + ", ".join(f"`{e.name}` (temperature {e.temperature:.3f})" for e in tier.exits)
+        for tier in manifest.tiers
+    )
+    size = sum(calibrate.folder_size(directory / tier.name) for tier in manifest.tiers) / 1e6
+    note = f" {record['data_note']}" if record["data_note"] else ""
+    return f"""# {manifest.name}
+
+An Offramp bundle: {"pairs of texts" if manifest.pairs else "texts"} in, one of
+{len(manifest.labels)} labels out ({", ".join(f"`{label}`" for label in manifest.labels)}).
+
+- id: `{manifest.id}`, made {manifest.created}
+  by `offramp train` in {record["seconds"] / 60:.0f} minutes
+- data: `{record["data"]}`, {record["training_texts"]:,} texts to train on and
+  {record["held_out_texts"]:,} held out for temperatures and evidence; no held-out text, and no
+  fragment of one, was trained on.{note}
+- backbone: {record["backbone"]}, licence {record["backbone_licence"]}
+- weights: {size:.1f} MB, {_PRECISIONS[record["precision"]]}; every figure below was taken from the
+  models as stored
+
+{tiers}
+"""
+
+
+_PRECISIONS = {
+    "int8": "matrices as 8-bit integers with one fp32 scale per row, the rest fp16",
+    "fp16": "fp16",
+    "fp32": "fp32",
+}
+
+
+def _figures(name: str, found: Mapping[str, Any]) -> str:
+    exits = "\n".join(
+        f"| `{e['name']}` | {e['accuracy']:.4f} | {e['ece']:.4f} | {e['relative_cost']:.4f} |"
+        for e in found["exits"]
+    )
+    dial = "\n".join(
+        f"| {p['setting']:g} | {p['accuracy']:.4f} | {p['speedup_flops']:.2f} "
+        f"| {p['escalation_rate']:.3f} |"
+        for p in found["dial"]
+    )
+    return f"""## Figures on {name} ({found["examples"]:,} texts)
+
+Each exit answering everything (ECE: 15 bins; cost relative to the large tier at full depth):
+
+| exit | accuracy | ECE | cost |
+|---|---|---|---|
+{exits}
+
+The cascade, along the dial `objective: {{speedup: S}}` (thresholds from the bundle's evidence,
+confidence `{Measure.MAX_PROB}`, speedup in FLOPs):
+
+| S | accuracy | speedup | escalated |
+|---|---|---|---|
+{dial}
+"""
+
+
+def _limits(manifest: Manifest, record: Mapping[str, Any]) -> str:
+    longest = max(tier.max_tokens for tier in manifest.tiers)
+    return f"""## Limits
+
+- It knows the language and kind of text it was trained on; confidence is calibrated for texts like
+  the held-out ones and means less for others.
+- Texts longer than {longest} tokens are cut, and the answer says so.
+- Thresholds solved from {record["held_out_texts"]:,} held-out texts carry their sampling error;
+  they are estimates, not guarantees.
+- The weights come from {record["backbone"]} ({record["backbone_licence"]}) and from the training
+  data above; both sets of terms apply.
+"""
