@@ -49,13 +49,14 @@ clean: ## Remove the environment, caches and build artefacts
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# A stamp is as new as the install that made it; a change of pyproject.toml installs again.
-$(VENV)/serve.stamp: pyproject.toml | $(BIN)/python
+# A stamp is as new as the install that made it; a change of what is installed, or of the version,
+# installs again.
+$(VENV)/serve.stamp: pyproject.toml offramp/__init__.py | $(BIN)/python
 	@echo "Installing offramp into $(VENV): once, about a minute"
 	@$(PIP) --editable '.[models]'
 	@touch $@
 
-$(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
+$(VENV)/dev.stamp: pyproject.toml offramp/__init__.py | $(BIN)/python
 	@echo "Installing offramp and its development tools into $(VENV): once, about two minutes"
 	@$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/serve.stamp

@@ -70,28 +70,31 @@ def sorted_exits(exits: Counter[str]) -> list[tuple[str, int]]:
 
 def table() -> Table:
     """An empty table for `row`."""
-    made = Table(box=None, header_style="bold", pad_edge=False)
-    made.add_column("label")
-    made.add_column("confidence", justify="right")
-    made.add_column("exit")
-    made.add_column("speedup", justify="right")
-    made.add_column("text", no_wrap=True, overflow="ellipsis")
+    made = Table(box=None, header_style="bold", pad_edge=False, expand=True)
+    for name in ("label", "confidence", "exit", "speedup"):
+        figures = name in ("confidence", "speedup")
+        made.add_column(name, justify="right" if figures else "left", no_wrap=True)
+    made.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)
     return made
 
 
-def row(text: Text, result: Result) -> list[RenderableType]:
-    """The cells of one answer or failure."""
-    if isinstance(result, ItemFailure):
-        return [Styled("failed", "red"), "", "", "", Styled(f"{result.error} — {_plain(text)}")]
-    note = f" ({result.outcome})" if result.outcome in NOTEWORTHY else ""
-    cut = " (cut)" if result.truncated else ""
+def row(text: Text, answer: Classification) -> list[RenderableType]:
+    """The cells of an answer."""
+    note = f" ({answer.outcome})" if answer.outcome in NOTEWORTHY else ""
+    cut = " (cut)" if answer.truncated else ""
     return [
-        Styled(result.label, "bold"),
-        f"{result.confidence:.3f}",
-        Styled(result.exit + note, "green" if not result.escalated else "yellow"),
-        f"{result.cost.speedup:.1f}x",
-        Styled(_plain(text) + cut),
+        Styled(answer.label, "bold"),
+        f"{answer.confidence:.3f}",
+        Styled(answer.exit + note, "yellow" if answer.escalated else "green"),
+        f"{answer.cost.speedup:.1f}x",
+        Styled(plain(text) + cut),
     ]
+
+
+def failure_line(text: Text, failure: ItemFailure) -> str:
+    """What went wrong with which text."""
+    shown = plain(text)
+    return f"failed: {shown[:60]!r}: {failure.error}"
 
 
 def json_line(text: Text, result: Result) -> str:
@@ -115,7 +118,7 @@ def _error(failure: ItemFailure) -> dict[str, Any]:
     }
 
 
-def _plain(text: Text) -> str:
+def plain(text: Text) -> str:
     """The text on one line."""
     whole = " ⇢ ".join(text) if isinstance(text, tuple) else text
     return " ".join(whole.split())

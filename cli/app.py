@@ -51,5 +51,5 @@ def offramp(
         bool, typer.Option("--debug", help="Show the trace of an error, not just its sentence.")
     ] = False,
 ) -> None:
-    """Serve a text classifier at a fraction of its cost: each text leaves at the first sure exit."""
+    """Serve a text classifier at a fraction of its cost: texts leave at the first sure exit."""
     context.obj = {"debug": debug}

@@ -30,6 +30,7 @@ def classify(
         list[str] | None,
         typer.Argument(metavar="[TEXT]…", help="Texts to classify; `-` reads lines from stdin."),
     ] = None,
+    *,
     file: Annotated[
         Path | None,
         typer.Option(
@@ -121,14 +122,20 @@ def _source(
 def _write_table(answers: Answers, tally: Tally) -> None:
     from rich.console import Console
 
-    from cli.answers import row, table
+    from cli.answers import failure_line, row, table
+    from offramp.client import ItemFailure
 
-    made = table()
+    made, failures = table(), []
     for text, result in answers:
         tally.add(result)
-        made.add_row(*row(text, result))
+        if isinstance(result, ItemFailure):
+            failures.append(failure_line(text, result))
+        else:
+            made.add_row(*row(text, result))
     if made.rows:
-        Console(soft_wrap=False).print(made)
+        Console().print(made)
+    for line in failures:
+        typer.echo(line, err=True)
 
 
 def _write_lines(answers: Answers, tally: Tally) -> None:

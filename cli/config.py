@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from router.config import RouterSettings
 
 config = typer.Typer(
     no_args_is_help=True,
@@ -62,13 +59,11 @@ def _expanded(paths: list[Path]) -> list[Path]:
 def _checked(path: Path) -> str:
     """What a good file is; raises the OfframpError of one that is not."""
     from offramp.config import load
-    from router.config import RouterSettings
     from services.settings import TierSettings
 
     if _is_router(path):
-        return f"good router config; {_policies(load(path, RouterSettings), path)}"
-    tier = load(path, TierSettings)
-    return f"good tier config; {_presence(tier.bundle)}"
+        return f"good router config; {_policies(path)}"
+    return f"good tier config; {_presence(load(path, TierSettings).bundle)}"
 
 
 def _is_router(path: Path) -> bool:
@@ -91,23 +86,24 @@ def _presence(bundle: Path) -> str:
     return f"bundle {manifest.name} {manifest.id}"
 
 
-def _policies(settings: RouterSettings, path: Path) -> str:
-    """What each route's policy comes to on its bundle."""
-    from offramp.errors import ConfigError
-    from router.policy import ObjectiveError, solve
+def _policies(path: Path) -> str:
+    """What each route's policy comes to on its bundle, where that is here."""
+    from offramp.config import read
+    from router.loading import parse_settings, prepare
     from router.route import load_route
 
-    said = []
-    for name, route in settings.routes.items():
-        if not route.bundle.is_dir():
-            said.append(f"{name}: {_presence(route.bundle)}")
-            continue
-        tiers = {tier: settings.tier_in_bundle(tier) for tier in route.tiers}
-        try:
-            forecast = solve(load_route(name, route.bundle, tiers), route.policy).forecast
-        except ObjectiveError as error:
-            raise ConfigError(f"{path}: routes.{name}.policy.{error}") from None
-        said.append(
-            f"{name}: forecast accuracy {forecast.accuracy:.3f} at speedup {forecast.speedup:.1f}x"
-        )
-    return "; ".join(said)
+    text = read(path)
+    settings = parse_settings(text, str(path))
+    here = {
+        name: load_route(name, route.bundle, {t: settings.tier_in_bundle(t) for t in route.tiers})
+        for name, route in settings.routes.items()
+        if route.bundle.is_dir()
+    }
+    solutions = prepare(text, str(path), here).solutions
+    forecasts = {name: solution.forecast for name, solution in solutions.items()}
+    said = [
+        f"{name}: forecast accuracy {f.accuracy:.3f} at speedup {f.speedup:.1f}x"
+        for name, f in forecasts.items()
+    ]
+    absent = [r.bundle for name, r in settings.routes.items() if name not in here]
+    return "; ".join(said + [_presence(bundle) for bundle in absent])

@@ -27,6 +27,7 @@ def evaluate(
             metavar="DATA", exists=True, dir_okay=False, help="Labelled .tsv, .csv or .jsonl file."
         ),
     ],
+    *,
     label_column: LabelColumn = None,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Any
@@ -15,18 +16,17 @@ INTERRUPTED = 130
 class SentenceGroup(TyperGroup):
     """Runs a verb; an error becomes its sentence on standard error (the trace with --debug)."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run the verb. Usage errors and exits pass through as they are."""
         try:
             return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, typer.BadParameter):
-            raise
         except KeyboardInterrupt:
             leave_at_once(INTERRUPTED)
         except BrokenPipeError:
             leave_at_once(0)  # The reader has seen enough: `offramp classify … | head`.
         except Exception as error:
-            if (ctx.obj or {}).get("debug"):
+            # An exit or a usage error knows its own code, and how it wants to be shown.
+            if hasattr(error, "exit_code") or (ctx.obj or {}).get("debug"):
                 raise
             fail(sentence(error))
         raise typer.Exit(1)
@@ -53,8 +53,6 @@ def fail(message: str) -> None:
 
 def leave_at_once(code: int) -> None:
     """End the process without waiting for a thread that still reads from the terminal."""
-    try:
+    with contextlib.suppress(BrokenPipeError):
         sys.stdout.flush()
-    except BrokenPipeError:
-        pass
     os._exit(code)

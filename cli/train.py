@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,6 +36,7 @@ def train(
             metavar="DATA", exists=True, dir_okay=False, help="Labelled .tsv, .csv or .jsonl file."
         ),
     ],
+    *,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder of the new bundle; must not exist yet.")
     ],
@@ -45,6 +46,12 @@ def train(
     label_column: LabelColumn = None,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OLD=NEW", help="Give a label of the file another name; may be repeated."
+        ),
+    ] = None,
     backbone: Annotated[
         str | None,
         typer.Option(
@@ -81,6 +88,9 @@ def train(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Train on this many texts, for a first trial.")
     ] = None,
+    note: Annotated[
+        str, typer.Option(help="A sentence on the data, for the bundle's model card.")
+    ] = "",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all cores.")] = 0,
 ) -> None:
     """Train a cascade: a multi-exit large tier, a small tier distilled from it, calibrated.
@@ -93,11 +103,13 @@ def train(
 
     - `offramp train reviews.tsv --out bundles/reviews`
 
+    - `offramp train reviews.tsv --out bundles/reviews --rename 0=negative --rename 1=positive`
+
     - `offramp train reviews.tsv --out /tmp/trial --limit 2000 --epochs 1`
 
     - `offramp train nli.jsonl --out bundles/nli --backbone microsoft/MiniLM-L12-H384-uncased`
     """
-    chosen = _layers(exits)
+    chosen, names = _layers(exits), _renamed(rename or [])
     from training.data import Columns
     from training.settings import LargeSettings, SmallSettings, TrainSettings
     from training.train import run
@@ -107,6 +119,8 @@ def train(
         out=out,
         name=name or out.resolve().name,
         columns=Columns(label_column, text_column, pair_column),
+        rename=names,
+        data_note=note,
         seed=seed,
         precision=precision.value,
         limit=limit,
@@ -122,7 +136,7 @@ def train(
     typer.echo(f"serve it: offramp up --bundle {out}")
 
 
-def _given(**options: object) -> dict[str, object]:
+def _given(**options: Any) -> dict[str, Any]:
     """Options that were given; the others keep the defaults that training knows best."""
     return {name: value for name, value in options.items() if value is not None}
 
@@ -134,3 +148,13 @@ def _layers(written: str | None) -> tuple[int, ...] | None:
         return tuple(sorted({int(layer) for layer in written.split(",")}))
     except ValueError:
         raise typer.BadParameter(f"--exits {written}: write layer numbers, as in 2,3,4,6") from None
+
+
+def _renamed(pairs: list[str]) -> dict[str, str]:
+    names = {}
+    for pair in pairs:
+        old, separator, new = pair.partition("=")
+        if not (old and separator and new):
+            raise typer.BadParameter(f"--rename {pair}: write OLD=NEW, as in 0=negative")
+        names[old] = new
+    return names

@@ -46,9 +46,7 @@ class ServerSettings(Strict):
             return value
         host, separator, port = value.rpartition(":")
         if not separator or not host or not port.isdigit() or int(port) > 65535:
-            raise ValueError(
-                f"{value!r} is not an address; write host:port, for example 0.0.0.0:50051"
-            )
+            raise ValueError(f"{value!r} is not an address; write host:port, as in 0.0.0.0:50051")
         return value
 
 
@@ -78,6 +76,9 @@ def parse(text: str, model: type[Settings], source: str) -> Settings:
         content = yaml.load(text, Loader=UniqueKeyLoader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{source}{_syntax_error(error)}") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        # What PyYAML lets through: a date that is none, a list as a key, nesting without end.
+        raise ConfigError(f"{source}: cannot be understood ({error})") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{source}: expected settings as `key: value` lines, the file has none")
     try:

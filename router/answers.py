@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Sequence
 from operator import itemgetter
 
@@ -67,7 +67,7 @@ def _cost(replies: Sequence[TierReply], route: Route, last_tier: Tier) -> router
 
 def _timing(finished: Finished, route: Route) -> router_pb2.Timing:
     return router_pb2.Timing(
-        total_seconds=asyncio.get_running_loop().time() - finished.began,
+        total_seconds=time.monotonic() - finished.began,
         tiers=[
             router_pb2.TierStep(
                 tier=route.tiers[reply.tier].name,

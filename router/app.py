@@ -10,19 +10,36 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from offramp import config
+from offramp.config import ServerSettings
 from offramp.rpc.serving import GrpcServer
 from offramp.v1 import admin_pb2_grpc, router_pb2_grpc
 from router.admin import AdminServicer
+from router.answer_metrics import AnswerMetrics
 from router.classifier import Classifier
 from router.loading import load_routes, parse_settings, prepare
-from router.metrics import AnswerMetrics, StateMetrics
 from router.policies import Policies
 from router.reload import Reloader
 from router.servicer import RouterServicer
+from router.state_metrics import StateMetrics
 from router.tiers import make_tiers
 
 log = logging.getLogger(__name__)
 SERVICES = ("offramp.v1.RouterService", "offramp.v1.RouterAdminService")
+
+
+class RouterServer(GrpcServer):
+    """The router's server; its drain ends the calls that would never end by themselves."""
+
+    def __init__(
+        self, settings: ServerSettings, registry: CollectorRegistry, policies: Policies
+    ) -> None:
+        super().__init__(settings, "router", registry)
+        self._policies = policies
+
+    async def drain(self) -> None:
+        """Refuse new calls, let those in flight end within drain_seconds, then stop."""
+        self._policies.close()
+        await super().drain()
 
 
 class Router:
@@ -40,17 +57,16 @@ class Router:
         self.registry = CollectorRegistry()
         self.settings = settings
         self.tiers = make_tiers(settings, routes.values())
-        state, answers = StateMetrics(self.registry), AnswerMetrics(self.registry)
+        state, answers = StateMetrics(self.registry), AnswerMetrics(self.registry, routes.values())
         for tier in self.tiers:
             state.add_tier(tier)
-        for name in routes:
-            answers.add_route(name)
         started = prepare(text, str(path), routes)
         self.policies = Policies(routes, started.solutions, state.policy)
         self.reloader = Reloader(path, started, self.policies, state)
         overrides = {"address": address, "metrics_address": metrics_address}
         given = {key: value for key, value in overrides.items() if value is not None}
-        self.server = GrpcServer(settings.server.model_copy(update=given), "router", self.registry)
+        server = settings.server.model_copy(update=given)
+        self.server = RouterServer(server, self.registry, self.policies)
         self._register(answers)
         self._background: list[asyncio.Task[None]] = []
 

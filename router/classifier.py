@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 
 from offramp.errors import OfframpError
 from offramp.rpc import wire
 from offramp.v1 import common_pb2, router_pb2
 from router import pipeline
+from router.answer_metrics import AnswerMetrics
 from router.answers import explain
 from router.config import Limits
-from router.metrics import AnswerMetrics
 from router.pipeline import Job
 from router.policies import Policies
 from router.tiers import Tier
@@ -53,7 +53,7 @@ class Classifier:
         plan = policy.plan if override is None else policy.plan_for(wishes_of(override))
         if seconds_left is None:
             seconds_left = self._limits.default_timeout_seconds
-        return pipeline.make_job(policy, plan, asyncio.get_running_loop().time(), seconds_left)
+        return pipeline.make_job(policy, plan, time.monotonic(), seconds_left)
 
     async def answer(
         self, text: common_pb2.TextInput, field: str, job: Job

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +16,9 @@ from offramp.v1 import common_pb2, router_pb2, tier_pb2
 from router.plan import ActivePolicy, RequestPlan
 from router.stream import InferStream, Patience
 
+MARGIN_SHARE = 0.1
+LARGEST_SHARE_SECONDS = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class TierReply:
@@ -28,7 +31,7 @@ class TierReply:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A text that has its answer: the last of `replies`, at least one. Loop time `began`."""
+    """A text that has its answer: the last of `replies`, at least one."""
 
     plan: RequestPlan
     replies: tuple[TierReply, ...]
@@ -38,7 +41,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the items of one request share. `began` is a loop time."""
+    """What the items of one request share. `began`: by time.monotonic."""
 
     policy: ActivePolicy
     plan: RequestPlan
@@ -49,9 +52,12 @@ class Job:
 def make_job(policy: ActivePolicy, plan: RequestPlan, began: float, seconds: float) -> Job:
     """A job that has `seconds` from `began` on to be answered in.
 
-    The policy's margin is parted: half of it for the tier's answer to come back, half for ours.
+    The margin is parted: half of it for the tier's answer to come back, half for ours. Requests
+    whose deadlines fall together are answered together, which takes longer than answering one:
+    where there is time enough, more than the policy's margin is kept back.
     """
-    deadline, margin = began + seconds, policy.margin_seconds
+    deadline = began + seconds
+    margin = max(policy.margin_seconds, min(seconds * MARGIN_SHARE, LARGEST_SHARE_SECONDS))
     return Job(policy, plan, began, Patience(deadline - margin, deadline - margin / 2))
 
 
@@ -67,9 +73,9 @@ async def classify(
     replies: list[TierReply] = []
     obstacle: OfframpError | None = None
     for leg in job.plan.legs:
-        if replies and _now() >= job.patience.answer_by:
+        if replies and time.monotonic() >= job.patience.answer_by:
             return _finished(job, replies, router_pb2.OUTCOME_DEADLINE)
-        began = _now()
+        began = time.monotonic()
         try:
             answer = await streams[leg.index].infer(text, leg.plan, job.patience)
         except DeadlineError:
@@ -82,7 +88,7 @@ async def classify(
             obstacle = error
             continue
         obstacle = None
-        replies.append(TierReply(leg.index, answer, _now() - began))
+        replies.append(TierReply(leg.index, answer, time.monotonic() - began))
         outcome = _outcome(answer, job.plan)
         if outcome is not None:
             return _finished(job, replies, outcome)
@@ -125,7 +131,3 @@ def _finished(
     job: Job, replies: Sequence[TierReply], outcome: router_pb2.Outcome.ValueType
 ) -> Finished:
     return Finished(job.plan, tuple(replies), outcome, job.began)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -38,6 +38,7 @@ class Policies:
         self._from_file = dict(solutions)
         self._overlays: dict[str, Overlay] = {}
         self._changed = asyncio.Event()
+        self._closed = False
         first = {name: activate(route, solutions[name], 1) for name, route in routes.items()}
         self._active: Mapping[str, ActivePolicy] = MappingProxyType(first)
         for policy in first.values():
@@ -68,15 +69,20 @@ class Policies:
         return self._active[route]
 
     async def watch(self, route: str) -> AsyncIterator[ActivePolicy]:
-        """The policy of a route, now and after every change."""
+        """The policy of a route, now and after every change, until `close`."""
         shown: ActivePolicy | None = None
-        while True:
+        while not self._closed:
             changed, policy = self._changed, self._active[route]
             if policy is not shown:
                 shown = policy
                 yield policy
             else:
                 await changed.wait()
+
+    def close(self) -> None:
+        """End all watching, which would otherwise outlast every other call."""
+        self._closed = True
+        self._changed.set()
 
     def _expire(self, route: str, overlay: Overlay) -> None:
         if self._overlays.get(route) is overlay:

@@ -50,7 +50,7 @@ class Wishes:
     def given(self) -> tuple[str, ...]:
         """Names of the wishes that are made."""
         values = {name: getattr(self, name) for name in OverrideLimits.model_fields}
-        return tuple(name for name, value in values.items() if value not in (None, False))
+        return tuple(n for n, value in values.items() if value is not None and value is not False)
 
 
 @dataclass(frozen=True, slots=True)

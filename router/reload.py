@@ -19,8 +19,8 @@ from offramp import config
 from offramp.errors import OfframpError
 from router.config import RouterSettings, fixed_differences
 from router.loading import Candidate, content_hash, prepare
-from router.metrics import StateMetrics
 from router.policies import Policies
+from router.state_metrics import StateMetrics
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +121,7 @@ class Reloader:
         changed = candidate.hash != self.status.hash
         self._policies.load(candidate.solutions, file_changed=changed)
         self._note(ReloadStatus(True, 0.0, "", restart, candidate.hash))
+        log.info("config %s is in force", candidate.hash)
 
     def _note(self, status: ReloadStatus) -> None:
         self.status = replace(status, attempted_at=time.time())

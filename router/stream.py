@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class InferCall(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Loop times of one item: when the tier should send its best, and when to stop waiting."""
+    """Instants, by time.monotonic: when a tier should send its best, when to stop waiting."""
 
     answer_by: float
     give_up_at: float
@@ -88,7 +89,8 @@ class InferStream:
         Raises TierUnavailableError, OverloadedError, DeadlineError, or the item's own error.
         """
         flight = self._admit(text, plan, patience)
-        timer = asyncio.get_running_loop().call_at(patience.give_up_at, self._expire, flight)
+        left = max(0.0, patience.give_up_at - time.monotonic())
+        timer = asyncio.get_running_loop().call_later(left, self._expire, flight)
         try:
             return await flight.future
         finally:
@@ -167,7 +169,7 @@ class InferStream:
         """As many waiting items as a message may hold, and all cancellations."""
         message = tier_pb2.InferRequest(cancelled_ids=self._cancelled)
         self._cancelled.clear()
-        now, size = asyncio.get_running_loop().time(), 0
+        now, size = time.monotonic(), 0
         while self._waiting and len(message.items) < MAX_ITEMS_PER_MESSAGE:
             flight = self._waiting[0]
             size += flight.input.ByteSize()

@@ -89,13 +89,20 @@ class Tier:
                     await self._describe(stub)
                     delay = SHORTEST_DELAY_SECONDS
                     log.info("tier %s at %s is connected", self.name, self.address)
+                    self._problem = ""
                     await self.stream.carry(_open(stub))
-                    self._problem = "it ended the stream"
+                    problem = "it ended the stream"
                 except (grpc.aio.AioRpcError, BundleError) as error:
-                    self._problem = why(error)
-                log.warning("tier %s at %s: %s", self.name, self.address, self._problem)
+                    problem = why(error)
+                self._note(problem)
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))
                 delay = min(delay * 2, LONGEST_DELAY_SECONDS)
+
+    def _note(self, problem: str) -> None:
+        """Log why there is no connection, once for as long as the reason stays the same."""
+        level = logging.DEBUG if problem == self._problem else logging.WARNING
+        log.log(level, "tier %s at %s: %s", self.name, self.address, problem)
+        self._problem = problem
 
     async def _describe(self, stub: tier_pb2_grpc.TierServiceAsyncStub) -> None:
         request = tier_pb2.DescribeRequest()

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 from offramp.config import load
 from offramp.errors import BundleError, ConfigError
 from offramp.rpc.serving import configure_logging, run
-from services.server import TierServer
 from services.settings import TierSettings
 
 log = logging.getLogger(__name__)
@@ -51,6 +50,10 @@ def main(service: str, description: str | None, arguments: Sequence[str] | None 
 
 
 async def _serve(service: str, settings: TierSettings) -> None:
+    from services.server import (
+        TierServer,
+    )  # brings PyTorch, which --help and mistakes need not wait for
+
     server = TierServer(service, settings)
     try:
         await server.start()

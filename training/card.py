@@ -35,7 +35,7 @@ def write(directory: Path, manifest: Manifest, settings: TrainSettings, sizes: S
         "rename": dict(settings.rename),
         "training_texts": sizes.training,
         "held_out_texts": sizes.held_out,
-        "backbone": settings.large.backbone,
+        "backbone": Path(settings.large.backbone).name,
         "backbone_licence": backbone.licence(settings.large.backbone),
         "seconds": round(sizes.seconds),
         "seed": settings.seed,

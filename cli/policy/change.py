@@ -11,6 +11,7 @@ from cli.policy import wanted
 
 
 def change(
+    *,
     objective: wanted.Objective = None,
     confidence: wanted.Measure = None,
     file: wanted.PolicyFile = None,

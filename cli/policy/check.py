@@ -21,6 +21,7 @@ DEFAULT_POLICY = "objective: {speedup: 5}"
 
 
 def check(
+    *,
     objective: wanted.Objective = None,
     confidence: wanted.Measure = None,
     file: wanted.PolicyFile = None,
@@ -112,10 +113,34 @@ def _print_forecast(loaded: LoadedRoute, policy: dict[str, object]) -> Measure:
 
 
 def _dial(loaded: LoadedRoute, measure: Measure) -> tuple[DialPoint, ...]:
-    """Settings from full depth to the cheapest that the cascade can do, in equal ratios."""
+    """Settings from full depth to the cheapest that the cascade can do.
+
+    Those where the outcome changes; where these are few, round the table up with some between.
+    """
     from training.figures import dial
 
-    cheapest = loaded.frontier(measure).points[-1].forecast.speedup
-    ratios = (cheapest ** (step / (DIAL_SETTINGS - 1)) for step in range(DIAL_SETTINGS))
-    speedups = [math.floor(ratio * 100) / 100 for ratio in ratios]
-    return dial(loaded.evidence, loaded.evidence, measure, speedups)
+    speedups = [point.forecast.speedup for point in loaded.frontier(measure).points]
+    settings = {_floor(speedup) for speedup in speedups if speedup >= 1}
+    if len(settings) < DIAL_SETTINGS:
+        steps = range(DIAL_SETTINGS)
+        settings |= {_floor(speedups[-1] ** (step / (DIAL_SETTINGS - 1))) for step in steps}
+    return dial(loaded.evidence, loaded.evidence, measure, _spread(sorted(settings)))
+
+
+def _floor(speedup: float) -> float:
+    """Two decimals, and never more than can be had."""
+    return math.floor(speedup * 100) / 100
+
+
+def _spread(speedups: list[float]) -> list[float]:
+    """Some of the speedups, in about equal ratios from the first to the last."""
+    if len(speedups) <= DIAL_SETTINGS:
+        return speedups
+    chosen, ratio = [speedups[0]], speedups[-1] / speedups[0]
+    for step in range(1, DIAL_SETTINGS):
+        wanted = speedups[0] * ratio ** (step / (DIAL_SETTINGS - 1))
+        # Enough must be left for the steps to come, so that the table has all its rows.
+        last = len(speedups) - (DIAL_SETTINGS - 1 - step)
+        candidates = speedups[speedups.index(chosen[-1]) + 1 : last]
+        chosen.append(min(candidates, key=lambda speedup: abs(speedup - wanted)))
+    return chosen

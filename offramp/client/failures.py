@@ -59,7 +59,7 @@ def _bare(code: grpc.StatusCode, sentence: str, address: str) -> errors.OfframpE
     """The error of a status with no details: made by gRPC itself, or by something in between."""
     if code is grpc.StatusCode.UNAVAILABLE:
         return errors.RouterUnavailableError(
-            f"no router answers at {address} ({sentence}); start one with `offramp up`"
+            f"no router answers at {address} ({_cause(sentence)}); start one with `offramp up`"
         )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return errors.DeadlineError(f"{address} did not answer in time; allow a longer timeout")
@@ -68,3 +68,8 @@ def _bare(code: grpc.StatusCode, sentence: str, address: str) -> errors.OfframpE
     error = errors.OfframpError(f"{code.name}: {sentence}")
     error.code = code
     return error
+
+
+def _cause(sentence: str) -> str:
+    """The end of gRPC's chain of reasons, which is the one that tells: "Connection refused"."""
+    return sentence.rpartition(": ")[2]

@@ -23,6 +23,9 @@ from offramp.decision.simulate import Forecast, simulate
 PRICES = np.concatenate(([0.0], np.geomspace(1e-4, 3.0, 120)))
 
 
+BLEND_STEPS = 20
+
+
 @dataclass(frozen=True, slots=True)
 class FrontierPoint:
     """A price of compute, the thresholds it gives (one per exit), and their forecast."""
@@ -54,16 +57,40 @@ class Frontier:
     def at_cost(self, mean_cost: float) -> FrontierPoint:
         """The dearest point whose forecast cost is at most `mean_cost`.
 
+        Between two neighbours thresholds are blended, which keeps them nested.
         Raises ValueError, naming the least cost there is, when no point is that cheap.
         """
-        for point in self.points:
+        costs = [point.forecast.mean_cost for point in self.points]
+        place = next((i for i, cost in enumerate(costs) if cost <= mean_cost), None)
+        if place is None:
+            least = self.points[-1].forecast
+            raise ValueError(
+                f"mean cost {mean_cost:.4g} is below what this cascade can do: at least "
+                f"{least.mean_cost:.4g} (a speedup of {least.speedup:.1f})"
+            )
+        if place == 0:
+            return self.points[0]
+        return self._blend(self.points[place - 1], self.points[place], mean_cost)
+
+    def _blend(self, dear: FrontierPoint, cheap: FrontierPoint, mean_cost: float) -> FrontierPoint:
+        """The point between two neighbours that comes nearest to `mean_cost` without passing it."""
+        best, low, high = cheap, 0.0, 1.0
+        for _ in range(BLEND_STEPS):
+            share = (low + high) / 2
+            point = self._between(dear, cheap, share)
             if point.forecast.mean_cost <= mean_cost:
-                return point
-        least = self.points[-1].forecast
-        raise ValueError(
-            f"mean cost {mean_cost:.4g} is below what this cascade can do: at least "
-            f"{least.mean_cost:.4g} (a speedup of {least.speedup:.1f})"
+                best, low = point, share
+            else:
+                high = share
+        return best
+
+    def _between(self, dear: FrontierPoint, cheap: FrontierPoint, share: float) -> FrontierPoint:
+        thresholds = tuple(
+            low + share * (high - low)
+            for low, high in zip(cheap.thresholds, dear.thresholds, strict=True)
         )
+        price = cheap.price + share * (dear.price - cheap.price)
+        return FrontierPoint(price, thresholds, simulate(self.evidence, thresholds, self.measure))
 
 
 def nested_thresholds(evidence: Evidence, measure: Measure) -> NDArray[np.float64]:

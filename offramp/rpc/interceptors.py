@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -85,9 +86,11 @@ class CallInterceptor(ServerInterceptor):
     def _wrapped(self, handler: Any, service: str, method: str) -> Handler:
         decode = self._guarded(handler.request_deserializer)
         shape = f"{_WORDS[handler.request_streaming]}_{_WORDS[handler.response_streaming]}"
-        wrap = self._many if handler.response_streaming else self._single
         make = getattr(grpc, f"{shape}_rpc_method_handler")
-        wrapped = wrap(getattr(handler, shape), service, method)
+        behaviour = getattr(handler, shape)
+        # A streaming handler yields its responses, or (health's Watch) is a coroutine that writes.
+        wrap = self._yielding if inspect.isasyncgenfunction(behaviour) else self._returning
+        wrapped = wrap(behaviour, service, method)
         made: Handler = make(wrapped, decode, handler.response_serializer)
         return made
 
@@ -105,14 +108,14 @@ class CallInterceptor(ServerInterceptor):
 
         return guarded
 
-    def _single(self, behaviour: Any, service: str, method: str) -> Any:
+    def _returning(self, behaviour: Any, service: str, method: str) -> Any:
         async def call(request: Any, context: Any) -> Any:
             async with self._observed(context, service, method):
                 return await behaviour(_checked(request), context)
 
         return call
 
-    def _many(self, behaviour: Any, service: str, method: str) -> Any:
+    def _yielding(self, behaviour: Any, service: str, method: str) -> Any:
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
             async with self._observed(context, service, method):
                 async for response in behaviour(_checked(request), context):

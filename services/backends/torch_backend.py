@@ -46,9 +46,10 @@ class TorchBackend(Backend[TorchRow]):
         self._threads = threads
 
     def prepare(self) -> None:
-        """Set the thread count, which PyTorch keeps per calling thread."""
+        """Set the thread count, which PyTorch keeps per calling thread; bring weights in place."""
         if self._threads:
             torch.set_num_threads(self._threads)
+        self._network.to(self._device)
 
     def encode(self, texts: Sequence[Text]) -> list[Encoded]:
         """Tokenise with the tier's own tokenizer."""

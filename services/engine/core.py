@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.decision.cost import CostCurve
-from offramp.errors import DeadlineError, OfframpError
+from offramp.errors import OfframpError
 from services.backends.base import Backend
 from services.engine import warmup
 from services.engine.decide import Decisions, decide
@@ -26,7 +26,6 @@ from services.metrics import TierMetrics
 log = logging.getLogger(__name__)
 
 FAILED = "the model failed on a batch that held this text; the tier's log has the details"
-TOO_LATE = "time ran out before the first exit could answer; allow more time or send fewer texts"
 
 
 class Engine:
@@ -120,10 +119,7 @@ class Engine:
             return
         seconds = self.clock() - started
         for row, encoded in zip(rows, found, strict=True):
-            row.encoded = encoded
-            row.timing.queue += started - row.waiting_since
-            row.timing.tokenize = seconds
-            row.waiting_since = started + seconds
+            row.tokenized(encoded, started, seconds)
         self._metrics.encoded(sum(encoded.tokens for encoded in found))
         self._scheduler.ready(0, rows)
 
@@ -144,7 +140,7 @@ class Engine:
             if not on_time and any(row.deadline > now for row in rows):
                 self.stage_clock.relax(stage)
         for row in late:
-            self._end_late(row)
+            self._end(row, row.best_so_far())
         return stage, on_time
 
     def _advance(self, stage: int, rows: list[Row]) -> None:
@@ -171,14 +167,7 @@ class Engine:
         return self.backend.run_stage(stage, states)
 
     def _book(self, stage: int, rows: list[Row], started: float, seconds: float) -> None:
-        share = seconds / len(rows)
-        waits = [started - row.waiting_since for row in rows]
-        for row, wait in zip(rows, waits, strict=True):
-            timing = row.timing
-            timing.queue += wait
-            timing.compute += seconds
-            timing.compute_share += share
-            row.waiting_since = started + seconds
+        waits = [row.ran(started, seconds, len(rows)) for row in rows]
         self.stage_clock.observe(stage, len(rows), max(row.tokens for row in rows), seconds)
         self._metrics.ran(stage, seconds, waits)
 
@@ -209,12 +198,6 @@ class Engine:
                 survivors.append(row)
         if survivors:
             self._scheduler.ready(stage + 1, survivors)
-
-    def _end_late(self, row: Row) -> None:
-        if row.steps:
-            self._end(row, Answer(len(row.steps) - 1, row.probabilities, False, True))
-        else:
-            self._end(row, DeadlineError(TOO_LATE))
 
     def _fail(self, rows: Iterable[Row]) -> None:
         for row in rows:

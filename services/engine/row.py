@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
-from offramp.errors import OfframpError
+from offramp.errors import DeadlineError, OfframpError
 from services.backends.base import Encoded
 from services.engine.plan import StagePlan
+
+TOO_LATE = "time ran out before the first exit could answer; allow more time or send fewer texts"
 
 
 class Step(NamedTuple):
@@ -73,6 +75,31 @@ class Row:
     def tokens(self) -> int:
         """Number of tokens; 0 until the row is tokenised."""
         return self.encoded.tokens if self.encoded else 0
+
+    def tokenized(self, encoded: Encoded, started: float, seconds: float) -> None:
+        """Book the tokenisation; the row waits from its end on."""
+        self.encoded = encoded
+        self.timing.queue += started - self.waiting_since
+        self.timing.tokenize = seconds
+        self.waiting_since = started + seconds
+
+    def ran(self, started: float, seconds: float, rows: int) -> float:
+        """Book a batch of so many rows; the row waits from its end on. Returns what it waited."""
+        waited = started - self.waiting_since
+        timing = self.timing
+        timing.queue += waited
+        timing.compute += seconds
+        timing.compute_share += seconds / rows
+        self.waiting_since = started + seconds
+        return waited
+
+    def best_so_far(self) -> Answer | DeadlineError:
+        """What a row is worth whose time is up: the answer of the last exit it passed, if any."""
+        if not self.steps:
+            return DeadlineError(TOO_LATE)
+        return Answer(
+            len(self.steps) - 1, self.probabilities, confident=False, deadline_reached=True
+        )
 
 
 Deliver: TypeAlias = Callable[[list[Row]], None]

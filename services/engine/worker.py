@@ -70,6 +70,8 @@ class Worker:
         room = 0 if self._draining else max(self._max_queue - self._held, 0)
         accepted, refused = rows[:room], rows[room:]
         if accepted:
+            if self._held == 0:
+                self._last_return = time.monotonic()
             self._held += len(accepted)
             with self._changed:
                 self._inbox.extend(accepted)
@@ -163,11 +165,11 @@ class Worker:
         _deliver([row for row in ended if not row.cancelled])
 
     def _measure_rate(self, rows: int) -> None:
+        """Seconds per row while there is work; idle time does not count."""
         now = time.monotonic()
         per_row = (now - self._last_return) / rows
         self._last_return = now
-        if self._held:  # otherwise the time since the last return was spent idle, in part
-            self._seconds_per_row += LEARNING_RATE * (per_row - self._seconds_per_row)
+        self._seconds_per_row += LEARNING_RATE * (per_row - self._seconds_per_row)
 
 
 def _deliver(rows: Sequence[Row]) -> None:

@@ -27,12 +27,17 @@ class Expected:
 
 
 @lru_cache
+def model(tier: str):
+    """Network and tokenizer of a tiny tier."""
+    network = tiers.make_network() if tier == "large" else tiers.make_student()
+    return network, tiers.make_tokenizer()
+
+
+@lru_cache
 def exit_probabilities(text: str, tier: str = "large") -> np.ndarray:
     """Calibrated probabilities (E, C) by the model's own forward on this text alone."""
-    network = tiers.make_network() if tier == "large" else tiers.make_student()
-    encoded = tiers.make_tokenizer()(
-        text, truncation=True, max_length=tiers.MAX_TOKENS, return_tensors="pt"
-    )
+    network, tokenizer = model(tier)
+    encoded = tokenizer(text, truncation=True, max_length=tiers.MAX_TOKENS, return_tensors="pt")
     with torch.inference_mode():
         logits = network(**encoded)[:, 0].numpy()
     columns = zip(logits, tiers.TEMPERATURES[tier], strict=True)

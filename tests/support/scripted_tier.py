@@ -22,7 +22,7 @@ class ScriptedTier(tier_pb2_grpc.TierServiceServicer):
     """Applies plans as a tier must; `certainty(text, exit)` is the probability of the first label.
 
     Faults: texts in `silent` get no answer, those in `late` their first exit's answer when their
-    time is out, those in `errors` an item error. `received` are items, `cancelled` ids, as they came.
+    time is out, those in `errors` an item error. `received` and `cancelled` keep what came.
     """
 
     def __init__(self, tier: str, exits: tuple[str, ...], bundle_id: str, *, pairs: bool = False):
@@ -126,9 +126,7 @@ class ScriptedTier(tier_pb2_grpc.TierServiceServicer):
             first = self.certainty(item.input.text, name)
             threshold = thresholds.get(name, NEVER)
             confidence = max(first, 1 - first)
-            answer.steps.add(
-                exit=name, label=LABELS[0], confidence=confidence, threshold=threshold
-            )
+            answer.steps.add(exit=name, label=LABELS[0], confidence=confidence, threshold=threshold)
             answer.exit, answer.confidence = name, confidence
             answer.confident = threshold < NEVER and confidence >= threshold
             answer.probabilities[:] = [first, 1 - first]

@@ -56,8 +56,9 @@ def make_network(exits: tuple[int, ...] = LARGE_EXITS, labels: int = 3) -> Multi
     )
     encoder = BertModel(config, add_pooling_layer=False)
     network = MultiExitClassifier(encoder, MultiExitConfig(exits=exits, labels=labels))
-    for head in network.heads:
-        torch.nn.init.normal_(head.out.weight, std=1.5)
+    for name, weight in network.heads.named_parameters():
+        if name.endswith("out.weight"):
+            torch.nn.init.normal_(weight, std=1.5)
     return network.eval()
 
 

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from router.metrics import AnswerMetrics, StateMetrics
+from router.answer_metrics import AnswerMetrics
+from router.state_metrics import StateMetrics
 from services.metrics import TierMetrics
 
 PROMETHEUS = Path(__file__).resolve().parents[2] / "deploy" / "prometheus"
@@ -22,7 +23,7 @@ SUFFIX = re.compile(r"_(bucket|sum|count|total|created)$")
 def families() -> dict[str, str]:
     """Name and type of every metric family of the router and of a tier."""
     router, tier = CollectorRegistry(), CollectorRegistry()
-    AnswerMetrics(router)
+    AnswerMetrics(router, routes=())
     StateMetrics(router)
     TierMetrics(tier, ("large@1",))
     return {f.name: f.type for registry in (router, tier) for f in registry.collect()}

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -79,14 +78,16 @@ def eventually():
 
     async def wait(condition: Callable[[], object], seconds: float = 20.0) -> None:
         async with asyncio.timeout(seconds):
-            while not condition():
+            while True:
+                if condition():
+                    return
                 await asyncio.sleep(0.01)
 
     return wait
 
 
 @pytest.fixture
-def hard(stack: Stack) -> SimpleNamespace:
+def certainties(stack: Stack) -> None:
     """Certainties by text: how sure each exit is."""
     sure = {
         "easy": dict.fromkeys(EXITS, 0.97),
@@ -95,7 +96,6 @@ def hard(stack: Stack) -> SimpleNamespace:
     }
 
     def certainty(text: str, exit_name: str) -> float:
-        return sure[text.split()[0]][exit_name]
+        return sure[text.split(maxsplit=1)[0]][exit_name]
 
     stack.small.certainty = stack.large.certainty = certainty
-    return SimpleNamespace(certainty=certainty)

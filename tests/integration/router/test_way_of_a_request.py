@@ -13,7 +13,7 @@ from offramp.v1 import common_pb2, router_pb2
 from tests.support.cascade import EXITS, MAX_TOKENS, bundle_id, make_route
 from tests.support.scripted_tier import CONSTANT_SECONDS, SHARE_SECONDS, TOKENS
 
-pytestmark = pytest.mark.usefixtures("hard")
+pytestmark = pytest.mark.usefixtures("certainties")
 
 
 async def test_a_sure_small_tier_answers_and_the_large_one_is_not_asked(stack):

@@ -1,6 +1,7 @@
 """Tiers served over real sockets, from a real bundle with random weights."""
 
 import contextlib
+import threading
 
 import grpc
 import pytest
@@ -29,9 +30,9 @@ async def serve(bundle):
 
         async def start(service="large", directory=bundle, **engine):
             address = {"address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0"}
-            engine = EngineSettings(**{"threads": 1, "warmup": False, "max_batch": 4, **engine})
+            chosen = EngineSettings(**{"threads": 1, "warmup": False, "max_batch": 4, **engine})
             settings = TierSettings(
-                server=ServerSettings(**address), bundle=directory, engine=engine
+                server=ServerSettings(**address), bundle=directory, engine=chosen
             )
             server = TierServer(service, settings)
             stack.push_async_callback(server.close)
@@ -90,9 +91,14 @@ class Conversation:
         """The next result, and how many more came in the same message."""
         while not self._results:
             response = await self.call.read()
-            assert response is not grpc.aio.EOF
+            assert isinstance(response, tier_pb2.InferResponse), "the stream has ended"
             self._results = list(response.results)
         return self._results.pop(0)
+
+    async def has_ended(self):
+        """Whether the server has nothing more to send."""
+        await self.call.done_writing()
+        return not isinstance(await self.call.read(), tier_pb2.InferResponse)
 
 
 @pytest.fixture
@@ -104,8 +110,6 @@ class Gate:
     """Holds the compute thread before a stage, so that a test can act while rows are in flight."""
 
     def __init__(self, server):
-        import threading
-
         self._open = threading.Event()
         self.reached = threading.Event()
         backend = server._worker._engine.backend

@@ -49,7 +49,8 @@ async def test_all_that_is_wrong_with_an_item_is_told_at_once(serve, infer, make
 async def test_threshold_listed_twice_and_unknown_measure_are_refused(serve, infer):
     _, stub = await serve()
     plan = common_pb2.ExitPlan(
-        confidence=9, thresholds=[common_pb2.ExitThreshold(exit="large@1", threshold=0.5)] * 2
+        confidence=common_pb2.ConfidenceMeasure.ValueType(9),
+        thresholds=[common_pb2.ExitThreshold(exit="large@1", threshold=0.5)] * 2,
     )
     item = tier_pb2.InferItem(id=1, input=common_pb2.TextInput(text="w1"), plan=plan)
     results = await infer(stub, [item])
@@ -77,7 +78,8 @@ async def test_id_in_flight_is_refused_and_the_first_one_goes_on(serve, make_ite
 async def test_bytes_that_are_no_message_end_only_their_stream(serve, infer, make_item):
     server, stub = await serve()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        call = channel.stream_stream("/offramp.v1.TierService/Infer")(iter([b"\xff\xff"]))
+        method = channel.stream_stream("/offramp.v1.TierService/Infer", bytes, bytes)
+        call = method(iter([b"\xff\xff"]))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call.read()
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT

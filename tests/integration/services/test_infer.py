@@ -90,8 +90,7 @@ async def test_results_come_back_as_they_are_done(serve, make_item, converse):
     talk = converse(stub)
     await talk.send(make_item(1, "w1"), make_item(2, "w2", {"large@1": 0.0}))
     assert [(await talk.next()).id for _ in range(2)] == [2, 1]
-    await talk.call.done_writing()
-    assert await talk.call.read() is grpc.aio.EOF
+    assert await talk.has_ended()
 
 
 async def test_results_that_finish_together_travel_together(serve, make_item):
@@ -112,20 +111,15 @@ async def test_cancelled_items_are_dropped_without_a_word(serve, make_item, conv
     await talk.send(make_item(2, "w5 w6"))
     await asyncio.sleep(0.05)
     held.open()
-    await talk.call.done_writing()
     found = [await talk.next() for _ in range(4)]
-    assert await talk.call.read() is grpc.aio.EOF
+    assert await talk.has_ended()
     assert sorted(result.id for result in found) == [1, 2, 3, 5]
     assert next(result for result in found if result.id == 2).answer.tokens == 4
 
 
-async def held_rows(server):
-    return server._worker._held
-
-
 async def until(condition):
     async with asyncio.timeout(30):
-        while not await condition():
+        while not condition():  # noqa: ASYNC110 (the server has no event for tests to wait on)
             await asyncio.sleep(0.01)
 
 
@@ -136,18 +130,10 @@ async def test_rows_of_a_stream_that_closes_leave_the_queues(serve, make_item, c
     await talk.send(*[make_item(number, "w1") for number in range(50)])
     await asyncio.to_thread(held.reached.wait, 30)
     talk.call.cancel()
-    sample = server.registry.get_sample_value
-
-    async def stream_gone():
-        return server._servicer._streams == set()
-
-    await until(stream_gone)
+    await until(lambda: not server._servicer._streams)
     held.open()
-
-    async def nothing_held():
-        return await held_rows(server) == 0
-
-    await until(nothing_held)
+    await until(lambda: server._worker._held == 0)
+    sample = server.registry.get_sample_value
     assert sample("offramp_tier_batch_rows_count", {"stage": "large@1"}) == 1
     assert sample("offramp_tier_rows_total", {"exit": "", "outcome": "cancelled"}) == 50
 

@@ -1,4 +1,6 @@
-"""Every family of encoders, run stage by stage, has the hidden states that Hugging Face computes."""
+"""Every family of encoders, run stage by stage, has the hidden states of Hugging Face."""
+
+from typing import Any
 
 import pytest
 import torch
@@ -14,11 +16,16 @@ from transformers import (
 )
 
 from services.backends.base import Encoded
+from services.backends.tokenizing import TextEncoder
 from services.backends.torch_backend import TorchBackend
 from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
 
-SIZES = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4}
-WIDE = {"intermediate_size": 64, "max_position_embeddings": 40, "initializer_range": 0.3}
+SIZES: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4}
+WIDE: dict[str, Any] = {
+    "intermediate_size": 64,
+    "max_position_embeddings": 40,
+    "initializer_range": 0.3,
+}
 ENCODERS = {
     "bert": lambda: BertModel(BertConfig(vocab_size=50, **SIZES, **WIDE), add_pooling_layer=False),
     # MiniLM is a BERT with narrow layers and a longer position table.
@@ -42,8 +49,8 @@ ENCODERS = {
 TEXTS = ([2, 7, 8, 3], [2, 9, 3], [2, *range(10, 20), 3])
 
 
-class Encoder:
-    """Stands where the tokenizer does; these tests begin with token ids."""
+class PaddingOnly(TextEncoder):
+    """What the backend needs of a tokenizer when texts come as token ids."""
 
     def __init__(self, pad_token_id, wants_type_ids):
         self.pad_token_id = pad_token_id
@@ -57,7 +64,7 @@ def family(request):
     classifier = MultiExitClassifier(encoder, MultiExitConfig(exits=(1, 3, 4), labels=2)).eval()
     pad = 1 if request.param == "roberta" else 0
     types = request.param in ("bert", "minilm", "electra")
-    return classifier, TorchBackend(classifier, Encoder(pad, types))
+    return classifier, TorchBackend(classifier, PaddingOnly(pad, types))
 
 
 @torch.inference_mode()

@@ -1,6 +1,7 @@
 """Texts to token ids, as the tokenizer of the bundle has them."""
 
 import pytest
+from transformers import PreTrainedTokenizerFast
 
 from offramp.errors import BundleError
 from services.backends.tokenizing import TextEncoder
@@ -28,11 +29,10 @@ def test_truncation_is_told(encoder):
 
 
 def test_tokenizer_without_a_fast_form_is_refused():
-    tokenizer = tiers.make_tokenizer()
-
-    class Slow(type(tokenizer)):
+    class Slow(PreTrainedTokenizerFast):
         is_fast = False
 
+    tokenizer = tiers.make_tokenizer()
     tokenizer.__class__ = Slow
     with pytest.raises(BundleError, match="no fast form"):
         TextEncoder(tokenizer, 8)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.backends.torch_backend import gather
+from services.backends.torch_backend import TorchRow, gather
 from tests.support import tiers
 from tests.support.reference import exit_probabilities
 
@@ -23,9 +23,10 @@ def alone(backend, text):
         return backend._network(ids, torch.ones_like(ids), torch.zeros_like(ids))[:, 0].numpy()
 
 
+@settings(max_examples=30)
 @given(st.lists(texts, min_size=1, max_size=6), st.lists(texts, min_size=1, max_size=6), st.data())
 def test_rows_of_several_batches_go_on_as_if_alone(backend, first, second, data):
-    pool = []
+    pool: list[tuple[str, TorchRow]] = []
     for batch in (first, second):
         states, _ = backend.run_stage(0, begin(backend, batch))
         pool += zip(batch, states, strict=True)

@@ -19,7 +19,7 @@ from services.engine.scheduler import Scheduler
 from services.engine.stage_clock import StageClock, StageCurve
 from services.metrics import TierMetrics
 from tests.support import tiers
-from tests.support.reference import expected, exit_probabilities, is_tie, make_plan
+from tests.support.reference import exit_probabilities, expected, is_tie, make_plan
 
 EXITS = tuple(f"large@{layer}" for layer in tiers.LARGE_EXITS)
 TO_THE_END = make_plan()
@@ -130,6 +130,21 @@ def test_finished_rows_leave_at_once_while_batch_mates_go_on(make_engine):
     engine.add([deep, early])
     assert engine.step() == [early]
     assert run_to_end(engine) == [deep]
+
+
+def test_row_cancelled_while_it_runs_goes_no_further(make_engine, backend):
+    row = make_row("w1")
+
+    class CallerLeaves(TorchBackend):
+        def run_stage(self, stage, rows):
+            row.cancelled = True
+            return super().run_stage(stage, rows)
+
+    engine = make_engine(run_by=CallerLeaves(backend._network, backend._encoder))
+    engine.add([row])
+    assert engine.step() == [row]
+    assert row.outcome is None
+    assert engine.idle
 
 
 class Ticking:

@@ -1,0 +1,68 @@
+"""What the config files of `offramp up` say at first: enough to run, and to learn from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+_ROUTER = """\
+# The router, as `offramp up` runs it. Written by it; once you edit this file it is yours, and kept.
+# Everything under `policy` is in force within a second of saving; the rest after a restart.
+
+server:
+  address: {address}
+  metrics_address: {metrics}
+
+tiers:
+{tiers}
+routes:
+  {route}:
+    bundle: {bundle}
+    tiers: [{names}]
+    policy:
+      # How sure an exit must be to answer: lower is faster, higher is more accurate. One of
+      #   {{threshold: 0.9}}     one number for every exit; 1 means never before the last
+      #   {{thresholds: {{…}}}}    a number per exit; `offramp policy show` lists the exits
+      #   {{speedup: 5}}         thresholds that save this much; {{mean_cost: 0.2}} is the same
+      objective: {{threshold: 0.9}}
+      confidence: max_prob   # or entropy, margin
+      on_tier_loss: degrade  # a tier is down: answer with what is there, marked; or fail
+"""
+_TIER = """\
+# The tier {name}, as `offramp up` runs it. Once you edit this file it is yours, and kept.
+
+server:
+  address: {address}
+  metrics_address: {metrics}
+  max_message_bytes: 16777216
+
+bundle: {bundle}
+tier: {name}
+
+engine:
+  max_batch: 32  # rows that run one stage together
+  threads: 0     # for one forward pass; 0: all cores
+"""
+
+
+def router(address: str, metrics: str, route: str, bundle: Path, tiers: Mapping[str, str]) -> str:
+    """The router's file; tiers: address by name, in the order of the cascade."""
+    return _ROUTER.format(
+        address=address,
+        metrics=metrics,
+        route=route,
+        bundle=json.dumps(str(bundle), ensure_ascii=False),
+        tiers="".join(f'  {name}: {{address: "{at}"}}\n' for name, at in tiers.items()),
+        names=", ".join(tiers),
+    )
+
+
+def tier(name: str, address: str, metrics: str, bundle: Path) -> str:
+    """A tier's file."""
+    return _TIER.format(
+        name=name,
+        address=address,
+        metrics=metrics,
+        bundle=json.dumps(str(bundle), ensure_ascii=False),
+    )

@@ -1,0 +1,123 @@
+"""The config files of `offramp up`: written for the newcomer, kept as soon as one is edited."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.launch import templates
+from offramp.bundle import read_manifest
+from offramp.config import load
+from offramp.errors import ConfigError
+from router.config import RouterSettings
+
+DEFAULT_HOST, DEFAULT_PORT, DEFAULT_METRICS_PORT = "127.0.0.1", 50051, 9464
+MARK = "# unedited: "
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the command line asks for; None: not said. Port 0: whatever is free."""
+
+    bundle: Path | None = None
+    host: str | None = None
+    port: int | None = None
+    metrics_port: int | None = None
+
+    def contradicted_by(self, settings: RouterSettings) -> bool:
+        """Whether these settings say otherwise than what was asked for."""
+        host, port = split_address(settings.server.address)
+        _, metrics_port = split_address(settings.server.metrics_address)
+        bundles = [route.bundle.resolve() for route in settings.routes.values()]
+        pairs = (
+            (self.host, host),
+            (self.port, port),
+            (self.metrics_port, metrics_port),
+            (self.bundle and [self.bundle.resolve()], bundles),
+        )
+        return any(wanted is not None and wanted != found for wanted, found in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The config directory, ready to start from."""
+
+    directory: Path
+    settings: RouterSettings
+    edited: bool
+
+    def file(self, service: str) -> Path:
+        """The config file of the router or of a tier."""
+        return self.directory / f"{service}.yaml"
+
+
+def prepare(directory: Path, wishes: Wishes, default_bundle: Path) -> Workspace:
+    """Write the config files, or keep them where one was edited.
+
+    Raises ConfigError where an edited file says otherwise than the command line, or is wrong, and
+    BundleError where there is no bundle to write a config for.
+    """
+    edited = [path for path in sorted(directory.glob("*.yaml")) if not _is_unedited(path)]
+    router = directory / "router.yaml"
+    if edited and router.exists():
+        settings = load(router, RouterSettings)
+        if wishes.contradicted_by(settings):
+            raise ConfigError(
+                f"{edited[0]} was edited and is kept, but --bundle, --host, --port or "
+                "--metrics-port ask for something else: leave these options out, edit the file, "
+                "or choose another --config-dir"
+            )
+        return Workspace(directory, settings, edited=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, content in _contents(wishes, default_bundle).items():
+        (directory / name).write_text(f"{MARK}{_hash(content)}\n{content}", encoding="utf-8")
+    return Workspace(directory, load(router, RouterSettings), edited=False)
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of host:port."""
+    host, _, port = address.rpartition(":")
+    return host, int(port)
+
+
+def _contents(wishes: Wishes, default_bundle: Path) -> dict[str, str]:
+    """What to write, by file name."""
+    bundle = (wishes.bundle or default_bundle).resolve()
+    manifest = read_manifest(bundle)
+    names = ["router", *(tier.name for tier in manifest.tiers)]
+    host = wishes.host or DEFAULT_HOST
+    ports = _ports(host, wishes.port, DEFAULT_PORT, len(names))
+    metrics = _ports(host, wishes.metrics_port, DEFAULT_METRICS_PORT, len(names))
+    addresses = {name: f"{host}:{port}" for name, port in zip(names, ports, strict=True)}
+    pages = {name: f"{host}:{port}" for name, port in zip(names, metrics, strict=True)}
+    written = {
+        f"{name}.yaml": templates.tier(name, addresses[name], pages[name], bundle)
+        for name in names[1:]
+    }
+    tiers = {name: addresses[name] for name in names[1:]}
+    written["router.yaml"] = templates.router(
+        addresses["router"], pages["router"], manifest.name, bundle, tiers
+    )
+    return written
+
+
+def _ports(host: str, wanted: int | None, default: int, count: int) -> list[int]:
+    first = default if wanted is None else wanted
+    if first:
+        return [first + offset for offset in range(count)]
+    probes = [socket.create_server((host, 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def _is_unedited(path: Path) -> bool:
+    mark, _, content = path.read_text(encoding="utf-8", errors="replace").partition("\n")
+    return mark == MARK + _hash(content)
+
+
+def _hash(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -1,0 +1,98 @@
+"""The router before the real tiers, with a really trained bundle."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+import grpc
+import pytest
+
+from offramp.v1 import router_pb2, router_pb2_grpc
+from router.app import Router
+from services.server import TierServer
+from services.settings import TierSettings
+from tests.support.cascade import settings_for, write_config
+
+TEXTS = (
+    "a warm and funny film",
+    "dull , slow and far too long",
+    "not without charm , but hardly a good film",
+    "the plot makes no sense at all",
+    "wonderful",
+)
+
+
+@pytest.fixture
+async def router(tiny_bundle, tmp_path):
+    """A router that has connected to both tiers."""
+    address = "127.0.0.1:0"
+    server = {"address": address, "metrics_address": address, "drain_seconds": 0}
+    async with AsyncExitStack() as stack:
+        addresses = {}
+        for name in ("small", "large"):
+            settings = {"server": server, "bundle": tiny_bundle, "engine": {"threads": 1}}
+            tier = TierServer(name, TierSettings.model_validate(settings))
+            stack.push_async_callback(tier.close)
+            await tier.start()
+            stack.push_async_callback(tier.drain)
+            await tier.warm_up()
+            addresses[name] = f"127.0.0.1:{tier.port}"
+        policy = {"objective": {"speedup": 3}}
+        config = tmp_path / "config" / "router.yaml"
+        config.parent.mkdir()
+        write_config(config, settings_for(tiny_bundle, addresses, policy=policy))
+        made = Router(config)
+        stack.push_async_callback(made.server.drain)
+        stack.push_async_callback(made.stop)
+        await made.start()
+        yield made
+
+
+@pytest.fixture
+async def stub(router):
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{router.server.port}") as channel:
+        yield router_pb2_grpc.RouterServiceStub(channel)
+
+
+async def batch(stub, texts, **override):
+    """The Classifications of a batch."""
+    inputs = [{"text": text} for text in texts]
+    request = router_pb2.ClassifyBatchRequest(inputs=inputs, override=override or None)
+    results = (await stub.ClassifyBatch(request, timeout=60)).results
+    return [result.classification for result in results]
+
+
+async def test_a_text_has_one_answer_alone_in_a_batch_and_in_any_order(stub):
+    alone = [(await batch(stub, [text]))[0] for text in TEXTS]
+    together = await batch(stub, TEXTS)
+    reversed_order = (await batch(stub, TEXTS[::-1]))[::-1]
+    for one, *others in zip(alone, together, reversed_order, strict=True):
+        for other in others:
+            assert (other.exit, other.label) == (one.exit, one.label)
+            assert other.confidence == pytest.approx(one.confidence, abs=1e-4)
+
+
+async def test_full_depth_is_the_unit_of_cost(stub):
+    for answer in await batch(stub, TEXTS, full_depth=True):
+        assert answer.exit == "large@3"
+        assert answer.cost.relative == pytest.approx(1.0)
+        assert answer.cost.baseline_seconds > 0
+
+
+async def test_every_answer_keeps_to_its_thresholds(stub):
+    for answer in await batch(stub, TEXTS * 10):
+        thresholds = {t.exit: t.threshold for t in answer.thresholds}
+        assert answer.confidence >= thresholds[answer.exit]
+        for step in answer.steps[:-1]:
+            assert step.confidence < thresholds[step.exit]
+
+
+async def test_the_gauges_equal_what_the_answers_say(router, stub):
+    answers = await batch(stub, TEXTS * 20)
+    flops = sum(a.cost.flops for a in answers)
+    baseline = sum(a.cost.baseline_flops for a in answers)
+    labels = {"route": "sentiment"}
+    speedup = router.registry.get_sample_value("offramp_speedup_ratio", labels)
+    escalation = router.registry.get_sample_value("offramp_escalation_ratio", labels)
+    assert speedup == pytest.approx(baseline / flops)
+    assert escalation == pytest.approx(sum(a.escalated for a in answers) / len(answers))

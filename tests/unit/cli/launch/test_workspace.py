@@ -1,0 +1,107 @@
+"""The config files of `offramp up`: written once, kept when edited."""
+
+from __future__ import annotations
+
+import pytest
+
+from cli.launch.workspace import Wishes, prepare
+from offramp import errors
+from offramp.config import load
+from services.settings import TierSettings
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "config"
+
+
+@pytest.fixture
+def written(folder, tiny_bundle):
+    """The files as the first run writes them."""
+    return prepare(folder, Wishes(port=6000, metrics_port=7000), tiny_bundle)
+
+
+def test_the_first_run_writes_a_file_per_service_that_its_service_accepts(
+    written, folder, tiny_bundle
+):
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "large.yaml",
+        "router.yaml",
+        "small.yaml",
+    ]
+    settings = written.settings
+    assert settings.server.address == "127.0.0.1:6000"
+    assert settings.server.metrics_address == "127.0.0.1:7000"
+    route = settings.routes["reviews"]
+    assert route.tiers == ("small", "large")
+    assert route.bundle == tiny_bundle
+    for number, name in enumerate(("small", "large"), start=1):
+        tier = load(written.file(name), TierSettings)
+        assert tier.server.address == f"127.0.0.1:{6000 + number}"
+        assert tier.server.address == settings.tiers[name].address
+        assert tier.server.metrics_address == f"127.0.0.1:{7000 + number}"
+        assert (tier.tier, tier.bundle) == (name, tiny_bundle)
+
+
+def test_port_0_gives_every_service_a_free_port_of_its_own(folder, tiny_bundle):
+    settings = prepare(folder, Wishes(port=0, metrics_port=0), tiny_bundle).settings
+    tiers = [load(folder / f"{name}.yaml", TierSettings).server for name in settings.tiers]
+    servers = [settings.server, *tiers]
+    used = [server.address for server in servers] + [server.metrics_address for server in servers]
+    assert len(set(used)) == 6
+    assert not any(address.endswith(":0") for address in used)
+
+
+def test_files_nobody_edited_follow_the_options(written, folder, tiny_bundle):
+    again = prepare(folder, Wishes(port=6500), tiny_bundle)
+    assert again.settings.server.address == "127.0.0.1:6500"
+    assert again.settings.server.metrics_address == "127.0.0.1:9464"
+    assert not again.edited
+
+
+def edit(path, old, new):
+    content = path.read_text()
+    assert old in content
+    path.write_text(content.replace(old, new))
+    return path.read_text()
+
+
+def test_an_edited_file_is_kept_as_it_is(written, folder, tiny_bundle):
+    edited = edit(written.file("router"), "{threshold: 0.9}\n", "{threshold: 0.7}\n")
+    again = prepare(folder, Wishes(), tiny_bundle)
+    assert again.edited
+    assert again.settings.routes["reviews"].policy.objective.threshold == 0.7
+    assert written.file("router").read_text() == edited
+
+
+def test_an_edited_tier_file_keeps_the_others_in_step_with_it(written, folder, tiny_bundle):
+    edit(written.file("large"), "max_batch: 32", "max_batch: 8")
+    before = written.file("router").read_text()
+    assert prepare(folder, Wishes(), tiny_bundle).edited
+    assert written.file("router").read_text() == before
+
+
+@pytest.mark.parametrize("wish", [{"port": 6001}, {"host": "0.0.0.0"}, {"metrics_port": 1}])
+def test_an_option_against_an_edited_file_is_refused(written, folder, tiny_bundle, wish):
+    edit(written.file("router"), "{threshold: 0.9}\n", "{threshold: 0.7}\n")
+    with pytest.raises(errors.ConfigError, match=r"router\.yaml was edited and is kept"):
+        prepare(folder, Wishes(**wish), tiny_bundle)
+
+
+def test_another_bundle_against_an_edited_file_is_refused(written, folder, tiny_bundle, tmp_path):
+    edit(written.file("router"), "{threshold: 0.9}\n", "{threshold: 0.7}\n")
+    prepare(folder, Wishes(bundle=tiny_bundle, port=6000), tiny_bundle)
+    with pytest.raises(errors.ConfigError, match="--config-dir"):
+        prepare(folder, Wishes(bundle=tmp_path), tiny_bundle)
+
+
+def test_a_broken_edit_is_named_with_its_line(written, folder, tiny_bundle):
+    edit(written.file("router"), "confidence: max_prob", "confidence: maximum")
+    with pytest.raises(errors.ConfigError, match=r"router\.yaml:\d+: .*confidence"):
+        prepare(folder, Wishes(), tiny_bundle)
+
+
+def test_no_bundle_writes_nothing(folder, tmp_path):
+    with pytest.raises(errors.BundleError, match="offramp train"):
+        prepare(folder, Wishes(bundle=tmp_path / "none"), tmp_path)
+    assert not list(folder.glob("*.yaml"))

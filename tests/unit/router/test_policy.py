@@ -1,0 +1,183 @@
+"""Policy: from objectives to thresholds, and from wishes to the bounds of one request."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from offramp.decision.plan import NEVER
+from offramp.decision.simulate import simulate
+from offramp.errors import InvalidRequestError
+from router.config import OverrideLimits, PolicySettings
+from router.policy import ALWAYS, ObjectiveError, Wishes, restrict, solve, tier_spans
+from tests.support.cascade import EXITS, make_bundle, make_route
+
+TIERS = ("small", "large", "large", "large")
+COSTS = (0.02, 0.35, 0.69, 1.02)
+
+unit = st.floats(0, 1)
+vectors = st.tuples(unit, unit, unit).map(lambda t: (*t, ALWAYS))
+wishes = st.builds(
+    Wishes,
+    min_confidence=st.none() | unit,
+    max_cost=st.none() | st.floats(COSTS[0], 2),
+    last_exit=st.none() | st.sampled_from(EXITS),
+)
+
+
+def bounds(thresholds, wish, allowed=None):
+    return restrict(
+        wish,
+        exits=EXITS,
+        tiers=TIERS,
+        costs=COSTS,
+        thresholds=thresholds,
+        allowed=allowed or OverrideLimits(),
+    )
+
+
+def settings(objective, **more) -> PolicySettings:
+    return PolicySettings.model_validate({"objective": objective, **more})
+
+
+@pytest.fixture(scope="module")
+def route(tmp_path_factory):
+    return make_route(make_bundle(tmp_path_factory.mktemp("route") / "bundle"))
+
+
+@given(vectors)
+def test_without_wishes_the_policys_thresholds_stand(thresholds):
+    found = bounds(thresholds, Wishes())
+    assert (found.thresholds, found.last, found.first) == (thresholds, 3, 0)
+
+
+@given(vectors, wishes)
+def test_wishes_never_lower_a_threshold_before_the_last_exit_allowed(thresholds, wish):
+    found = bounds(thresholds, wish)
+    for before, after in zip(thresholds[: found.last], found.thresholds, strict=False):
+        assert after >= before
+
+
+@given(vectors, wishes)
+def test_the_last_exit_allowed_always_answers_and_deeper_ones_never(thresholds, wish):
+    found = bounds(thresholds, wish)
+    assert found.thresholds[found.last] == ALWAYS
+    assert set(found.thresholds[found.last + 1 :]) <= {NEVER}
+
+
+@given(vectors, unit)
+def test_min_confidence_raises_what_is_below_it_and_nothing_else(thresholds, floor):
+    found = bounds(thresholds, Wishes(min_confidence=floor))
+    assert found.thresholds == (*(max(t, floor) for t in thresholds[:-1]), ALWAYS)
+
+
+@given(vectors, st.floats(COSTS[0], 2))
+def test_max_cost_allows_the_deepest_exit_within_it(thresholds, max_cost):
+    found = bounds(thresholds, Wishes(max_cost=max_cost))
+    assert COSTS[found.last] <= max_cost
+    assert found.last == 3 or COSTS[found.last + 1] > max_cost
+
+
+@given(vectors, wishes)
+def test_of_max_cost_and_last_exit_the_shallower_counts(thresholds, wish):
+    assume(wish.max_cost is not None and wish.last_exit is not None)
+    found = bounds(thresholds, wish)
+    by_cost = bounds(thresholds, Wishes(max_cost=wish.max_cost)).last
+    assert found.last == min(by_cost, EXITS.index(wish.last_exit))
+
+
+@given(vectors)
+def test_full_depth_skips_the_small_tier_and_all_early_exits(thresholds):
+    found = bounds(thresholds, Wishes(full_depth=True))
+    assert (found.first, found.last) == (1, 3)
+    assert found.thresholds == (NEVER, NEVER, NEVER, ALWAYS)
+
+
+@given(st.floats() | st.just(math.nan))
+def test_confidences_out_of_range_are_refused(value):
+    assume(not 0 <= value <= 1)
+    with pytest.raises(InvalidRequestError) as caught:
+        bounds((0.9,) * 4, Wishes(min_confidence=value))
+    assert [v.field for v in caught.value.violations] == ["override.min_confidence"]
+
+
+@given(st.floats())
+def test_costs_that_no_exit_meets_are_refused(value):
+    assume(not COSTS[0] <= value < math.inf)
+    with pytest.raises(InvalidRequestError) as caught:
+        bounds((0.9,) * 4, Wishes(max_cost=value))
+    assert [v.field for v in caught.value.violations] == ["override.max_cost"]
+
+
+def test_a_cost_below_all_exits_names_the_cheapest():
+    with pytest.raises(InvalidRequestError, match=r"cheapest exit is small at 0\.02"):
+        bounds((0.9,) * 4, Wishes(max_cost=0.01))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("min_confidence", 0.0), ("max_cost", 1.0), ("last_exit", "small"), ("full_depth", True)],
+)
+def test_each_wish_can_be_disallowed(name, value):
+    allowed = OverrideLimits.model_validate({name: False})
+    with pytest.raises(InvalidRequestError, match=f"override.{name}: this route does not allow it"):
+        bounds((0.9,) * 4, Wishes(**{name: value}), allowed)
+
+
+def test_every_wrong_wish_is_named_at_once():
+    wish = Wishes(min_confidence=2, max_cost=-1, last_exit="x")
+    with pytest.raises(InvalidRequestError) as caught:
+        bounds((0.9,) * 4, wish)
+    assert len(caught.value.violations) == 3
+
+
+def test_one_threshold_holds_at_every_exit_but_the_last(route):
+    assert solve(route, settings({"threshold": 0.8})).thresholds == (0.8, 0.8, 0.8, ALWAYS)
+
+
+def test_exits_that_are_not_listed_never_answer_early(route):
+    solution = solve(route, settings({"thresholds": {"large@2": 0.7}}))
+    assert solution.thresholds == (NEVER, NEVER, 0.7, ALWAYS)
+
+
+@pytest.mark.parametrize("measure", ["max_prob", "margin", "entropy"])
+@pytest.mark.parametrize("speedup", [1, 2, 5, 20])
+def test_a_speedup_is_met_on_the_evidence(route, measure, speedup):
+    solution = solve(route, settings({"speedup": speedup}, confidence=measure))
+    assert solution.forecast.speedup >= speedup
+    again = simulate(route.evidence, solution.thresholds, solution.settings.confidence)
+    assert again == solution.forecast
+
+
+def test_speedup_and_mean_cost_are_one_dial(route):
+    by_cost = solve(route, settings({"mean_cost": 0.25}))
+    by_speedup = solve(route, settings({"speedup": 4}))
+    assert by_cost.thresholds == by_speedup.thresholds
+
+
+def test_the_frontier_of_a_measure_is_solved_once(route):
+    chosen = settings({"speedup": 2}).confidence
+    assert route.frontier(chosen) is route.frontier(chosen)
+
+
+@pytest.mark.parametrize(
+    ("objective", "key"),
+    [
+        ({"speedup": 1e6}, ("objective", "speedup")),
+        ({"mean_cost": 1e-6}, ("objective", "mean_cost")),
+        ({"thresholds": {"large@8": 0.5}}, ("objective", "thresholds", "large@8")),
+    ],
+)
+def test_an_objective_that_the_bundle_cannot_meet_names_its_key(route, objective, key):
+    with pytest.raises(ObjectiveError) as caught:
+        solve(route, settings(objective))
+    assert caught.value.key == key
+
+
+def test_spans_part_the_exits_by_tier():
+    assert tier_spans(TIERS) == [(0, 1), (1, 4)]
+    assert tier_spans(("a", "a", "b", "c", "c")) == [(0, 2), (2, 3), (3, 5)]
+    assert tier_spans(("a",)) == [(0, 1)]

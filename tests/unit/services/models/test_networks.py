@@ -1,0 +1,71 @@
+"""Networks: padding and batch mates change nothing, FLOPs match what runs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import BertConfig, BertForSequenceClassification, BertModel
+
+from services.models.flops import exit_flops
+from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
+from services.models.sequence_classifier import SequenceClassifier
+from services.models.staged import StagedNetwork
+from services.models.student import Student, StudentConfig
+
+
+def config() -> BertConfig:
+    """Plain attention, whose products torch's counter can see."""
+    return BertConfig(
+        attn_implementation="eager",
+        vocab_size=50,
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=64,
+        num_labels=3,
+    )
+
+
+def networks() -> dict[str, StagedNetwork]:
+    torch.manual_seed(0)
+    encoder = BertModel(config(), add_pooling_layer=False)
+    made = {
+        "multi_exit": MultiExitClassifier(encoder, MultiExitConfig((1, 2, 4), 3)),
+        "student": Student(StudentConfig(vocabulary=50, labels=3, embedding=16, width=24)),
+        "sequence_classifier": SequenceClassifier(BertForSequenceClassification(config())),
+    }
+    return {name: network.eval() for name, network in made.items()}
+
+
+@pytest.mark.parametrize("name", ["multi_exit", "student", "sequence_classifier"])
+@torch.inference_mode()
+def test_padding_and_batch_mates_change_nothing(name: str) -> None:
+    network = networks()[name]
+    ids = torch.randint(5, 50, (3, 12))
+    mask = torch.ones_like(ids)
+    mask[0, 5:] = 0
+    mask[1, 9:] = 0
+    together = network(ids * mask, mask)
+    for row, length in enumerate((5, 9, 12)):
+        alone = network(ids[row : row + 1, :length], mask[row : row + 1, :length])
+        assert torch.allclose(alone[:, 0], together[:, row], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["multi_exit", "student", "sequence_classifier"])
+@pytest.mark.parametrize("tokens", [7, 40])
+@torch.inference_mode()
+def test_counted_flops_are_those_that_run(name: str, tokens: int) -> None:
+    network = networks()[name]
+    ids = torch.randint(5, 50, (1, tokens))
+    with FlopCounterMode(display=False) as counter:
+        network(ids, torch.ones_like(ids))
+    counted = float(exit_flops(network)[-1].at(tokens))
+    assert counted == pytest.approx(counter.get_total_flops(), rel=0.02)
+
+
+def test_exits_must_be_ascending_layers_of_the_encoder() -> None:
+    encoder = BertModel(config(), add_pooling_layer=False)
+    for exits in ((), (2, 1), (0, 2), (1, 5), (2, 2)):
+        with pytest.raises(ValueError, match="exits must"):
+            MultiExitClassifier(encoder, MultiExitConfig(exits, 2))
