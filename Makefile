@@ -42,6 +42,11 @@ format: $(VENV)/dev.stamp ## Write what ruff would change
 protos: $(VENV)/dev.stamp ## Generate offramp/v1 from protos/
 	$(BIN)/python scripts/gen-protos
 
+.PHONY: rules
+rules: ## Test the rules for Prometheus (needs Docker)
+	docker run --rm --network none -v $(CURDIR)/deploy/prometheus:/etc/prometheus:ro \
+	    --entrypoint promtool prom/prometheus test rules /etc/prometheus/rules.test.yml
+
 .PHONY: clean
 clean: ## Remove the environment, caches and build artefacts
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

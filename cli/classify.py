@@ -93,7 +93,10 @@ def classify(
     tally, started = Tally(), time.perf_counter()
     with connect(address, route, ca) as client:
         write = _write_table if output is Output.TABLE else _write_lines
-        write(answered(client, source, override), tally)
+        # Lines that scroll by, or are typed, on the same screen are progress enough.
+        typed = source.total is None and sys.stdin.isatty()
+        bar = not typed and (output is Output.TABLE or not sys.stdout.isatty())
+        write(answered(client, source, override, bar=bar), tally)
     typer.echo(tally.sentence(time.perf_counter() - started), err=output is Output.JSONL)
     if tally.failed:
         raise typer.Exit(1)

@@ -22,11 +22,11 @@ Answers = Iterator[tuple[Text, Classification | ItemFailure]]
 WORTH_A_BAR = 50
 
 
-def answered(client: Client, source: Source, override: Override) -> Answers:
+def answered(client: Client, source: Source, override: Override, *, bar: bool) -> Answers:
     """Each text with its answer or failure, in the order of the texts, as they come."""
     waiting: dict[int, Text] = {}
     answers = client.classify_stream(_remembered(source.texts, waiting), override=override)
-    with _bar(source.total) as progress:
+    with _progress(source.total, bar) as progress:
         task = progress.add_task("classifying", total=source.total)
         for position, result in answers:
             progress.advance(task)
@@ -40,7 +40,7 @@ def _remembered(texts: Iterable[Text], waiting: dict[int, Text]) -> Iterator[Tex
         yield text
 
 
-def _bar(total: int | None) -> Progress:
+def _progress(total: int | None, bar: bool) -> Progress:
     console = Console(stderr=True)
     quick = total is not None and total < WORTH_A_BAR
     return Progress(
@@ -52,5 +52,8 @@ def _bar(total: int | None) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=quick or not console.is_terminal,
+        disable=quick or not bar or not console.is_terminal,
+        # Answers are printed meanwhile, to standard output, wherever that goes.
+        redirect_stdout=False,
+        redirect_stderr=False,
     )

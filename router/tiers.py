@@ -29,9 +29,11 @@ CHANNEL_OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
-    # A tier that is frozen or cut off, not closed, is found by its silence.
+    # A tier that is frozen or cut off, not closed, is found by its silence within 15 seconds.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
 ]
@@ -58,7 +60,10 @@ class Expectation:
 
 
 class Tier:
-    """One tier service: kept connected as long as `keep` runs."""
+    """One tier service: kept connected as long as `keep` runs.
+
+    Raises ConfigError where its certificates cannot be read.
+    """
 
     def __init__(
         self, name: str, settings: TierSettings, expectation: Expectation, max_in_flight: int
@@ -67,7 +72,7 @@ class Tier:
         self.address = settings.address
         self.stream = InferStream(name, max_in_flight)
         self.description: Description | None = None
-        self._settings = settings
+        self._credentials = _credentials(name, settings.tls)
         self._expectation = expectation
         self._first_contact = asyncio.Event()
         self._refusal: BundleError | None = None
@@ -81,7 +86,7 @@ class Tier:
 
     async def keep(self) -> None:
         """Connect, serve, and connect again after every loss, until cancelled."""
-        async with _channel(self.name, self._settings) as channel:
+        async with _channel(self.address, self._credentials) as channel:
             stub = tier_pb2_grpc.TierServiceStub(channel)
             delay = SHORTEST_DELAY_SECONDS
             while True:
@@ -94,6 +99,9 @@ class Tier:
                     problem = "it ended the stream"
                 except (grpc.aio.AioRpcError, BundleError) as error:
                     problem = why(error)
+                except Exception:
+                    log.exception("tier %s at %s", self.name, self.address)
+                    problem = "it is not understood; the log has the details"
                 self._note(problem)
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))
                 delay = min(delay * 2, LONGEST_DELAY_SECONDS)
@@ -203,14 +211,15 @@ def _open(stub: tier_pb2_grpc.TierServiceAsyncStub) -> InferCall:
     return cast(Callable[[], InferCall], stub.Infer)()
 
 
-def _channel(name: str, settings: TierSettings) -> grpc.aio.Channel:
-    if settings.tls is None:
-        return grpc.aio.insecure_channel(settings.address, options=CHANNEL_OPTIONS)
-    credentials = _credentials(name, settings.tls)
-    return grpc.aio.secure_channel(settings.address, credentials, options=CHANNEL_OPTIONS)
+def _channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
 
 
-def _credentials(name: str, tls: TierTls) -> grpc.ChannelCredentials:
+def _credentials(name: str, tls: TierTls | None) -> grpc.ChannelCredentials | None:
+    if tls is None:
+        return None
     try:
         ca, key, certificate = (
             path.read_bytes() if path else None for path in (tls.ca, tls.key, tls.certificate)

@@ -89,11 +89,10 @@ class InferStream:
         self._changed.set()
 
     def deliver(self, rows: Sequence[Row]) -> None:
-        """Rows that ended together. One whose id was cancelled meanwhile goes nowhere."""
+        """Rows that ended together; the worker delivers none that was cancelled."""
         for row in rows:
-            if self._in_flight.get(row.id) is row:
-                del self._in_flight[row.id]
-                self._send(self._result(row))
+            del self._in_flight[row.id]
+            self._send(self._result(row))
 
     def _cancel(self, ids: Sequence[int]) -> None:
         rows = [row for row in (self._in_flight.pop(i, None) for i in ids) if row is not None]

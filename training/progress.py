@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -17,6 +18,7 @@ from rich.progress import (
 )
 
 console = Console(stderr=True)
+TENTHS = 10
 
 
 class Step(Protocol):
@@ -36,11 +38,31 @@ class _BarStep:
         self._progress.update(self._task, advance=1, note=note)
 
 
+class _LogStep:
+    """A line at every tenth of the way, where no bar can be drawn."""
+
+    def __init__(self, total: int, title: str) -> None:
+        self._title, self._total, self._done = title, total, 0
+        self._began = time.monotonic()
+
+    def advance(self, note: str = "") -> None:
+        self._done += 1
+        if self._done * TENTHS // self._total > (self._done - 1) * TENTHS // self._total:
+            spent = time.monotonic() - self._began
+            left = spent * (self._total - self._done) / self._done
+            console.print(
+                f"{self._title}: {self._done}/{self._total}, {spent:.0f} s, "
+                f"{left:.0f} s left {note}",
+                highlight=False,
+            )
+
+
 @contextmanager
 def step(title: str, total: int) -> Iterator[Step]:
-    """Show a bar for `total` units while the block runs; in a log, a line at start and end."""
+    """Show a bar for `total` units while the block runs; in a log, a line at every tenth."""
     if not console.is_terminal:
-        console.print(f"{title}: {total} steps")
+        yield _LogStep(total, title)
+        return
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -50,9 +72,6 @@ def step(title: str, total: int) -> Iterator[Step]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=console,
-        disable=not console.is_terminal,
     )
     with progress:
         yield _BarStep(progress, total, title)
-    if not console.is_terminal:
-        console.print(f"{title}: done")

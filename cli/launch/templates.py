@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _ROUTER = """\
-# The router, as `offramp up` runs it. Written by it; once you edit this file it is yours, and kept.
+# Once you edit this file it is yours: it is kept as it is.
+#
+# The router, as `offramp up` runs it.
 # Everything under `policy` is in force within a second of saving; the rest after a restart.
 
 server:
@@ -30,7 +32,9 @@ routes:
       on_tier_loss: degrade  # a tier is down: answer with what is there, marked; or fail
 """
 _TIER = """\
-# The tier {name}, as `offramp up` runs it. Once you edit this file it is yours, and kept.
+# Once you edit this file it is yours: it is kept as it is.
+#
+# The tier {name}, as `offramp up` runs it.
 
 server:
   address: {address}

@@ -14,7 +14,7 @@ from offramp.errors import ConfigError
 from router.config import RouterSettings
 
 DEFAULT_HOST, DEFAULT_PORT, DEFAULT_METRICS_PORT = "127.0.0.1", 50051, 9464
-MARK = "# unedited: "
+MARK = "# Written by `offramp up`, checksum "
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 Target = TypeVar("Target")
 _END: Any = object()
+CANCEL_SECONDS = 1.0
 
 
 class LoopThread:
@@ -30,12 +31,21 @@ class LoopThread:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Wait for a coroutine; an interrupt here cancels it there."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Wait for a coroutine; an interrupt here cancels it there, and waits until it is gone."""
+        gone = threading.Event()
+
+        async def until_gone() -> Result:
+            try:
+                return await work
+            finally:
+                gone.set()
+
+        future = asyncio.run_coroutine_threadsafe(until_gone(), self._loop)
         try:
             return future.result()
         except BaseException:
             future.cancel()
+            gone.wait(CANCEL_SECONDS)
             raise
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -120,6 +121,24 @@ def test_the_command_line_classifies_through_it(up):
     assert answer["exit"] in ("small", "large@1", "large@2", "large@3")
     (reference,) = up.classify("a gorgeous film", "--full-depth")
     assert reference["exit"] == "large@3"
+
+
+def test_a_bar_on_the_terminal_leaves_standard_output_alone(up, tmp_path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("".join(f"a film, number {n}\n" for n in range(200)))
+    terminal, other_end = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", "classify", "--address", up.address, "--file", str(texts),
+         "-o", "jsonl"],
+        stdout=subprocess.PIPE, stderr=other_end, timeout=PATIENCE, check=False,
+        env=os.environ | {"TERM": "xterm"},
+    )  # fmt: skip
+    os.close(other_end)
+    shown = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    assert done.returncode == 0, shown
+    assert "classifying" in shown
+    assert len([json.loads(line) for line in done.stdout.splitlines()]) == 200
 
 
 def test_every_metrics_page_answers(up):

@@ -52,7 +52,10 @@ def answer(request_input: common_pb2.TextInput, route: str) -> router_pb2.Classi
 
 
 class ScriptedRouter(router_pb2_grpc.RouterServiceServicer):
-    """Texts that start with "bad" fail by themselves; `failures` are raised by the next calls."""
+    """Texts that start with "bad" fail, those with "lost" get no answer in a stream.
+
+    `failures` are raised by the next calls.
+    """
 
     def __init__(self) -> None:
         self.requests: list = []
@@ -91,6 +94,8 @@ class ScriptedRouter(router_pb2_grpc.RouterServiceServicer):
             await self.hold.wait()
             if self.end_after == len(self.requests):
                 return
+            if request.input.text.startswith("lost"):
+                continue
             response = router_pb2.ClassifyStreamResponse(
                 id=request.id, result=self._result(request.input, request.route)
             )

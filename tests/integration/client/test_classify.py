@@ -53,7 +53,7 @@ async def test_a_pair_is_a_tuple_or_a_second_text(client, arguments):
 
 async def test_an_override_travels_and_unset_fields_stay_unset(client, router):
     await client.classify("a", override=Override(min_confidence=0.0, last_exit="large@4"))
-    await client.classify("a")
+    await client.classify("a", override=Override())
 
     sent = router.requests[0].override
     assert sent.HasField("min_confidence")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import sys
 
 import pytest
 import yaml
@@ -105,3 +107,18 @@ async def test_check_shows_both_policies_and_sets_none(offramp, admin):
     assert "checked" in done.stdout
     assert type(admin.requests[-1]).__name__ == "CheckPolicyRequest"
     assert admin.version == 1
+
+
+async def test_an_interrupt_is_exit_code_130_and_no_trace(address, router):
+    router.hold.clear()
+    command = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cli", "classify", "--address", address, "one", "two",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        while not router.requests:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        command.send_signal(signal.SIGINT)
+        said = await command.communicate()
+    assert command.returncode == 130
+    assert said == (b"", b"")

@@ -110,6 +110,11 @@ async def test_a_stream_that_ends_early_is_an_error_not_a_short_answer(client, r
         await collect(client.classify_stream([f"text {n}" for n in range(50)], max_in_flight=4))
 
 
+async def test_a_text_the_router_never_answers_is_an_error_not_a_short_answer(client):
+    with pytest.raises(errors.RouterUnavailableError, match="send the rest again"):
+        await collect(client.classify_stream(["a", "lost", "b"]))
+
+
 async def test_a_reader_that_stops_ends_the_call(client, router):
     router.hold.clear()
     stream = client.classify_stream(["a"] * 10)

@@ -151,13 +151,15 @@ async def test_a_tier_that_stays_out_of_reach_stops_the_start_with_a_remedy(stac
     assert "start it, or correct its address" in message
 
 
-@pytest.mark.parametrize("fault", ["config", "bundle", "evidence", "tiers"])
+@pytest.mark.parametrize("fault", ["config", "bundle", "evidence", "tiers", "tls"])
 async def test_what_cannot_be_used_ends_the_process_with_one_sentence(stack, tmp_path, fault):
     settings = stack.settings()
     if fault == "bundle":
         settings["routes"]["sentiment"]["bundle"] = str(tmp_path / "nowhere")
     if fault == "tiers":
         settings["routes"]["sentiment"]["tiers"] = ["large", "small"]
+    if fault == "tls":
+        settings["tiers"]["small"]["tls"] = {"ca": str(tmp_path / "none.pem")}
     if fault == "evidence":
         other = make_bundle(tmp_path / "other", name="other")
         (other / "evidence.safetensors").replace(stack.bundle / "evidence.safetensors")
@@ -171,6 +173,7 @@ async def test_what_cannot_be_used_ends_the_process_with_one_sentence(stack, tmp
         "config": "server: Input should be a valid dictionary",
         "bundle": "make one with `offramp train`",
         "evidence": "thresholds from it would mean nothing",
+        "tls": "tiers.small.tls: cannot read",
         "tiers": "list the bundle's tiers in its order",
     }
     assert expected[fault] in errors.decode()

@@ -170,6 +170,18 @@ async def test_a_tier_that_comes_back_with_another_bundle_stays_unavailable(stac
     assert answer.outcome == router_pb2.OUTCOME_DEGRADED
 
 
+async def test_a_tier_whose_description_makes_no_sense_is_asked_again(stack, eventually):
+    async with stack.serving():
+        await stack.large.stop()
+        exits, stack.large.exits, before = stack.large.exits, (), stack.large.describes
+        await stack.large.start()
+        await eventually(lambda: stack.large.describes >= before + 2)
+        stack.large.exits = exits
+        await eventually(lambda: stack.router.tiers["large"].stream.available)
+        answer = await stack.classify("middling")
+    assert answer.exit == "large@2"
+
+
 async def test_a_large_tier_that_hangs_never_outlives_the_deadline(stack):
     stack.large.silent = {"hard"}
     async with stack.serving(policy={"objective": {"threshold": 0.9}, "deadline_margin_ms": 200}):

@@ -24,8 +24,8 @@ def test_a_plain_file_has_a_text_per_line_without_blank_ones(tmp_path):
 
 
 def test_tabs_and_quotes_in_a_tsv_are_taken_as_they_are(tmp_path):
-    content = 'label\tsentence\n1\tsays "no\n0\ta, b\n'
-    assert read(tmp_path, "a.tsv", content) == ['says "no', "a, b"]
+    content = 'label\tsentence\n1\t"no" says she\n0\ta, b\n'
+    assert read(tmp_path, "a.tsv", content) == ['"no" says she', "a, b"]
 
 
 def test_a_csv_is_unquoted(tmp_path):
