@@ -52,7 +52,10 @@ class MultiExitClassifier(StagedNetwork):
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None
     ) -> RowStates:
         """Embed a padded batch of (B, T) token ids."""
-        kwargs = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        kwargs = {}
+        # DistilBERT knows no segments, whatever its tokenizer says.
+        if token_type_ids is not None and hasattr(self.encoder.config, "type_vocab_size"):
+            kwargs["token_type_ids"] = token_type_ids
         hidden = self.encoder.get_submodule("embeddings")(input_ids=input_ids, **kwargs)
         project = getattr(self.encoder, "embeddings_project", None)
         if project is not None:
