@@ -16,6 +16,9 @@ server:
   address: {address}
   metrics_address: {metrics}
 
+limits:
+  tier_wait_seconds: 600  # at start; `offramp up` itself sees a tier that does not come up
+
 tiers:
 {tiers}
 routes:

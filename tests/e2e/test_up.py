@@ -19,7 +19,9 @@ from pathlib import Path
 import pytest
 
 READY = "Ctrl-C stops everything."
-PATIENCE = 90.0
+PATIENCE = 150.0
+
+pytestmark = pytest.mark.timeout(400)
 
 
 @dataclass

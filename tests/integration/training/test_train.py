@@ -1,0 +1,139 @@
+"""Training from file to bundle: what comes out serves, reproduces, and never appears half."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from offramp.bundle import read_evidence, read_manifest
+from offramp.errors import OfframpError
+from services.models.loading import load_tier
+from tests.support import tiny
+from training import assemble, calibrate, train
+from training.backbone import BackboneError
+from training.batches import encode
+from training.data import Columns, DataError, read_labelled
+from training.evaluate import EvaluateSettings, run
+from training.large import score
+from training.settings import LargeSettings, SmallSettings
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.make_backbone(tmp_path_factory.mktemp("backbone"))
+
+
+def test_the_bundle_learned_its_task_and_knows_how_sure_it_is(tiny_bundle: Path) -> None:
+    metrics = json.loads((tiny_bundle / "metrics.json").read_text())["evidence"]
+    by_name = {e["name"]: e for e in metrics["exits"]}
+    assert by_name["large@3"]["accuracy"] > 0.8
+    assert by_name["large@3"]["ece"] < 0.15
+    card = (tiny_bundle / "README.md").read_text()
+    assert "one of\n2 labels out (`negative`, `positive`)" in card
+    assert read_manifest(tiny_bundle).id in card
+
+
+def test_evidence_is_what_the_stored_models_say(tiny_bundle: Path) -> None:
+    manifest = read_manifest(tiny_bundle)
+    evidence = read_evidence(tiny_bundle, manifest)
+    data = read_labelled(tiny.REVIEWS, rename=tiny.RENAME)
+    tiers = [load_tier(tiny_bundle, tier.name) for tier in manifest.tiers]
+    logits, tokens = calibrate.cascade_logits(tiers, data)
+    for place in range(0, len(evidence.labels), 20):
+        distance = np.abs(logits - evidence.logits[:, place : place + 1]).max(axis=(0, 2))
+        row = int(distance.argmin())
+        assert distance[row] < 1e-4
+        assert (data.labels[row], tokens[row]) == (evidence.labels[place], evidence.tokens[place])
+
+
+def test_the_same_seed_gives_the_same_bundle(tmp_path: Path, backbone: Path) -> None:
+    short = {
+        "limit": 400,
+        "large": LargeSettings(backbone=str(backbone), exits=(1, 3), epochs=1),
+        "small": SmallSettings(epochs=1, augment=1, embedding=8, width=8),
+    }
+    ids = [
+        read_manifest(train.run(tiny.settings(tmp_path / name, backbone, **short))).id
+        for name in ("first", "second")
+    ]
+    assert ids[0] == ids[1]
+
+
+def test_a_run_that_fails_leaves_nothing_behind(
+    tmp_path: Path, backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(assemble, "write_evidence", fail)
+    short = {
+        "limit": 400,
+        "large": LargeSettings(backbone=str(backbone), exits=(1, 3), epochs=1),
+        "small": SmallSettings(epochs=1, augment=1, embedding=8, width=8),
+    }
+    with pytest.raises(OSError, match="disk full"):
+        train.run(tiny.settings(tmp_path / "bundles" / "out", backbone, **short))
+    assert list((tmp_path / "bundles").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "message"),
+    [
+        ({"limit": 60}, OfframpError, "at least 125 are needed to calibrate"),
+        ({"columns": Columns(label="stars")}, DataError, "no label column 'stars'"),
+        (
+            {"large": LargeSettings(backbone="no/such-model")},
+            BackboneError,
+            "neither a folder here nor a name that was found",
+        ),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_long(
+    tmp_path: Path, backbone: Path, changes: dict, kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        train.run(tiny.settings(tmp_path / "out", backbone, **changes))
+
+
+def test_an_existing_target_is_never_overwritten(tmp_path: Path, backbone: Path) -> None:
+    with pytest.raises(assemble.OutputError, match="exists already"):
+        train.run(tiny.settings(tmp_path, backbone))
+
+
+def test_evaluation_agrees_with_scoring_by_hand(tiny_bundle: Path) -> None:
+    found = run(EvaluateSettings(tiny_bundle, tiny.REVIEWS, Columns()))
+    data = read_labelled(tiny.REVIEWS, rename=tiny.RENAME)
+    large = load_tier(tiny_bundle, "large")
+    logits = score(large.network, encode(large.tokenizer, data.texts, 48), "by hand")[-1]
+    by_hand = float((logits.argmax(axis=1) == data.labels).mean())
+    assert found.full_accuracy == pytest.approx(by_hand)
+    costs = [point.mean_cost for point in found.dial]
+    assert costs == sorted(costs, reverse=True)
+
+
+def test_a_file_of_pairs_is_refused_by_a_bundle_of_single_texts(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "pairs.tsv"
+    path.write_text("label\ttext_a\ttext_b\n0\tone\ttwo\n1\tthree\tfour\n")
+    with pytest.raises(OfframpError, match="holds pairs, bundle 'reviews' classifies single"):
+        run(EvaluateSettings(tiny_bundle, path, Columns()))
+
+
+def test_pairs_train_too(tmp_path: Path, backbone: Path) -> None:
+    rows = [line.split("\t") for line in tiny.REVIEWS.read_text().splitlines()[1:500]]
+    path = tmp_path / "pairs.tsv"
+    lines = [f"{label}\t{text}\tis it good {i} ?" for i, (label, text) in enumerate(rows)]
+    path.write_text("\n".join(["label\tpremise\thypothesis", *lines]) + "\n")
+    settings = tiny.settings(
+        tmp_path / "out",
+        backbone,
+        data=path,
+        large=LargeSettings(backbone=str(backbone), exits=(1, 3), epochs=1),
+        small=SmallSettings(epochs=1, augment=1, embedding=8, width=8),
+    )
+    manifest = read_manifest(train.run(settings))
+    assert manifest.pairs
