@@ -171,10 +171,11 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 
 def write_evidence(directory: Path, bundle_id: str, evidence: Evidence) -> None:
     """Write evidence, tied to the bundle whose models gave it."""
+    # safetensors writes memory as it lies: an array in another order would come back shuffled.
     arrays: dict[str, NDArray[Any]] = {
-        "logits": evidence.logits.astype(np.float32),
-        "labels": evidence.labels.astype(np.int64),
-        "tokens": evidence.tokens.astype(np.int64),
+        "logits": np.ascontiguousarray(evidence.logits, dtype=np.float32),
+        "labels": np.ascontiguousarray(evidence.labels, dtype=np.int64),
+        "tokens": np.ascontiguousarray(evidence.tokens, dtype=np.int64),
     }
     metadata = {"bundle_id": bundle_id, "exits": json.dumps(evidence.exit_names)}
     save_file(arrays, directory / EVIDENCE, metadata=metadata)

@@ -1,4 +1,4 @@
-"""Altered copies of texts, for a student to learn the teacher's answers on.
+"""Altered texts: to learn the task rather than the texts, and the teacher on more of them.
 
 After Tang et al. 2019 (arXiv 1903.12136): masked and replaced words, and cut-out runs; it
 knows no language, so it serves any task.
@@ -6,14 +6,37 @@ knows no language, so it serves any task.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import torch
 from transformers import PreTrainedTokenizerBase
 
-from training.batches import Encoded
+from training.batches import Batch, Encoded
 
 MASK_SHARE = 0.1
 REPLACE_SHARE = 0.1
 CUT_SHARE = 0.3
+
+
+class WordMask:
+    """Hides a share of the words of a batch behind the mask token (or the unknown one)."""
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, share: float, rng: np.random.Generator
+    ) -> None:
+        mask = tokenizer.mask_token_id
+        self._mask = tokenizer.unk_token_id if mask is None else mask
+        self._special = torch.tensor(tokenizer.all_special_ids)
+        self._share = share
+        self._rng = rng
+
+    def hide(self, batch: Batch) -> Batch:
+        """The batch with words hidden at random; special tokens and padding stay."""
+        draws = torch.from_numpy(self._rng.random(batch.input_ids.shape))
+        words = ~torch.isin(batch.input_ids, self._special)
+        hidden = batch.input_ids.masked_fill(words & (draws < self._share), self._mask)
+        return replace(batch, input_ids=hidden)
 
 
 def altered(

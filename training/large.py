@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from services.models.multi_exit import MultiExitClassifier, MultiExitConfig, encoder_layers
 from services.models.staged import StagedNetwork
 from training import backbone, progress
+from training.augment import WordMask
 from training.batches import Encoded, encode, in_order, shuffled
 from training.data import LabelledTexts
 from training.optimise import Optimiser, autocast
@@ -46,17 +47,17 @@ def train(
     options = settings.large
     network, tokenizer = build(options, len(data.label_names))
     encoded = encode(tokenizer, data.texts, settings.max_tokens)
-    targets = _smoothed(torch.from_numpy(data.targets), options.label_smoothing)
+    targets = torch.from_numpy(data.targets)
+    mask = WordMask(tokenizer, options.mask_words, rng := np.random.default_rng(settings.seed))
     steps = options.epochs * math.ceil(len(encoded) / options.batch_size)
     optimiser = Optimiser(_groups(network, options), steps, options.warmup)
     averaged = AveragedModel(network, avg_fn=_running_mean(options.average))
-    rng = np.random.default_rng(settings.seed)
     network.train()
     with progress.step("large tier: fine-tuning", steps) as bar:
         for epoch in range(options.epochs):
             for number, batch in enumerate(shuffled(encoded, options.batch_size, rng)):
                 with autocast(settings.bf16):
-                    logits = network(*batch.inputs)
+                    logits = network(*mask.hide(batch).inputs)
                 loss = exit_loss(logits.float(), targets[batch.rows], options.teach)
                 optimiser.step(loss)
                 if number % AVERAGE_EVERY == 0:
@@ -89,10 +90,6 @@ def exit_loss(logits: Tensor, targets: Tensor, teach: float) -> Tensor:
     aims = [(1 - teach) * targets + teach * last] * (exits - 1) + [targets]
     losses = torch.stack([-(aim * log).sum(-1).mean() for aim, log in zip(aims, logs, strict=True)])
     return (weights * losses).sum() / weights.sum()
-
-
-def _smoothed(targets: Tensor, smoothing: float) -> Tensor:
-    return targets * (1 - smoothing) + smoothing / targets.shape[-1]
 
 
 def _groups(network: MultiExitClassifier, options: LargeSettings) -> Iterator[dict[str, object]]:

@@ -16,6 +16,8 @@ class LargeSettings:
 
     teach: weight of the last exit's answer, beside the label, in what the earlier exits learn.
     layer_decay: learning rate of a layer relative to the layer above it.
+    mask_words: share of tokens hidden at every step, so that the model cannot learn texts by heart;
+        what it knows by heart it is too sure of.
     average: decay of the running mean of the weights, which is what is kept.
     """
 
@@ -23,15 +25,15 @@ class LargeSettings:
     exits: tuple[int, ...] | None = None
     epochs: int = 3
     batch_size: int = 32
-    learning_rate: float = 6e-5
-    head_learning_rate: float = 4e-4
+    learning_rate: float = 5e-5
+    head_learning_rate: float = 2e-4
     layer_decay: float = 1.0
-    weight_decay: float = 0.01
+    weight_decay: float = 0.05
     dropout: float = 0.1
-    label_smoothing: float = 0.05
+    mask_words: float = 0.1
     teach: float = 0.5
     warmup: float = 0.06
-    average: float = 0.995
+    average: float = 0.998
 
 
 @dataclass(frozen=True, slots=True)

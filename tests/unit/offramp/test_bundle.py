@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,19 @@ def test_evidence_survives_writing_and_reading(bundle: Path) -> None:
     write_evidence(bundle, manifest.id, before)
     after = read_evidence(bundle, manifest)
     assert (np.array_equal(before.logits, after.logits), after.exits) == (True, before.exits)
+
+
+def test_evidence_in_any_memory_order_is_written_right(bundle: Path) -> None:
+    manifest = read_manifest(bundle)
+    before = read_evidence(bundle, manifest)
+    rows = np.arange(len(before.labels))[::-1]
+    picked = np.asfortranarray(before.logits)[:, rows]
+    write_evidence(
+        bundle, manifest.id, replace(before, logits=picked, labels=before.labels[::-1])
+    )
+    after = read_evidence(bundle, manifest)
+    assert np.array_equal(after.logits, picked)
+    assert np.array_equal(after.labels, before.labels[::-1])
 
 
 def test_a_missing_bundle_is_told_how_to_make_one(tmp_path: Path) -> None:
