@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from cli.launch.board import Board
+from cli.launch.child import Ready
 from cli.launch.suite import Suite
 from cli.launch.workspace import Wishes, prepare
 from offramp.client import AsyncClient
 
 
+@dataclass(frozen=True, slots=True)
+class Services:
+    """A client of the running router, and where router and tiers are, by name."""
+
+    client: AsyncClient
+    where: Mapping[str, Ready]
+
+
 @asynccontextmanager
-async def running(bundle: Path) -> AsyncIterator[AsyncClient]:
-    """Start router and tiers on free ports with a bundle; yield a client; drain at the end."""
+async def running(bundle: Path) -> AsyncIterator[Services]:
+    """Start router and tiers on free ports with a bundle; drain them at the end."""
     with tempfile.TemporaryDirectory(prefix="offramp-bench-") as folder:
         config, logs = Path(folder) / "config", Path(folder) / "logs"
         logs.mkdir()
@@ -26,6 +36,6 @@ async def running(bundle: Path) -> AsyncIterator[AsyncClient]:
         try:
             ready = await suite.start()
             async with AsyncClient(ready["router"].address, timeout=600) as client:
-                yield client
+                yield Services(client, ready)
         finally:
             await suite.stop()

@@ -25,9 +25,11 @@ from rich.table import Table
 
 from bench.passes import Pass, run_pass
 from bench.services import running
-from offramp.bundle import read_manifest
+from offramp.bundle import read_evidence, read_manifest
 from offramp.client import AsyncClient, Override
 from offramp.decision.calibration import expected_calibration_error
+from offramp.decision.confidence import Measure
+from offramp.decision.frontier import Frontier
 from training.card import TRAINING
 from training.data import read_labelled
 
@@ -51,10 +53,11 @@ class Options:
 async def measure(options: Options) -> dict[str, Any]:
     """Run the whole benchmark; the figures that go into the last line."""
     texts, labels = _read(options)
-    async with running(options.bundle) as client:
+    async with running(options.bundle) as services:
+        client = services.client
         await run_pass(client, texts[: 4 * options.batch], options.batch, FULL_DEPTH)
         every_exit = await _with_policy(client, {"threshold": 1}, texts, options.batch)
-        points = [await _point(client, s, texts, labels, options) for s in SPEEDUPS]
+        points = [await _point(client, s, texts, labels, options) for s in _within(options)]
         headline = await _point(client, options.speedup, texts, labels, options)
         differences = await _compare_alone(client, texts, options)
     return {
@@ -72,6 +75,14 @@ async def measure(options: Options) -> dict[str, Any]:
         "identical": differences,
         "dial": points,
     }
+
+
+def _within(options: Options) -> list[float]:
+    """The settings that the bundle's cascade can do."""
+    manifest = read_manifest(options.bundle)
+    frontier = Frontier(read_evidence(options.bundle, manifest), Measure.MAX_PROB)
+    most = frontier.points[-1].forecast.speedup
+    return [speedup for speedup in SPEEDUPS if speedup <= most]
 
 
 def _read(options: Options) -> tuple[list[str], list[str]]:

@@ -60,7 +60,7 @@ class TierMetrics:
             "offramp_tier_queue_depth", "Rows that have not begun.", registry=self._registry
         ).set_function(depth)
         gauge = Gauge(
-            "offramp_tier_rows_in_flight",
+            "offramp_tier_stage_rows",
             "Rows that wait for a stage or are in it.",
             ("stage",),
             registry=self._registry,

@@ -50,7 +50,12 @@ class Echo(router_pb2_grpc.RouterServiceServicer):
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[GrpcServer]:
+async def echo() -> Echo:
+    return Echo()
+
+
+@pytest.fixture
+async def server(echo: Echo) -> AsyncIterator[GrpcServer]:
     settings = ServerSettings(
         address="127.0.0.1:0",
         metrics_address="127.0.0.1:0",
@@ -58,11 +63,7 @@ async def server() -> AsyncIterator[GrpcServer]:
         drain_seconds=5,
     )
     server = GrpcServer(settings, "router", CollectorRegistry())
-    server.echo = Echo()  # type: ignore[attr-defined]
-    router_pb2_grpc.add_RouterServiceServicer_to_server(
-        server.echo,  # type: ignore[attr-defined]
-        server.grpc,
-    )
+    router_pb2_grpc.add_RouterServiceServicer_to_server(echo, server.grpc)
     server.enable_reflection(SERVICE)
     await server.start()
     await server.set_serving(True)
@@ -133,7 +134,9 @@ async def test_a_stream_ends_with_its_error(channel: grpc.aio.Channel) -> None:
     stub = router_pb2_grpc.RouterServiceStub(channel)
     requests = [router_pb2.ClassifyStreamRequest(id=i) for i in ("a", "stop", "b")]
     call = stub.ClassifyStream(iter(requests))
-    assert (await call.read()).id == "a"
+    first = await call.read()
+    assert isinstance(first, router_pb2.ClassifyStreamResponse)
+    assert first.id == "a"
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call.read()
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
@@ -178,13 +181,13 @@ async def test_calls_are_counted_by_code(server: GrpcServer, channel: grpc.aio.C
     assert 'grpc_server_handled_total{grpc_code="OK"' in page
 
 
-async def test_draining_ends_calls_in_flight_well(server: GrpcServer) -> None:
+async def test_draining_ends_calls_in_flight_well(server: GrpcServer, echo: Echo) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         call = router_pb2_grpc.RouterServiceStub(channel).Classify(request("slow"))
-        await server.echo.entered.wait()  # type: ignore[attr-defined]
+        await echo.entered.wait()
         draining = asyncio.create_task(server.drain())
         await asyncio.sleep(0.1)
-        server.echo.release.set()  # type: ignore[attr-defined]
+        echo.release.set()
         assert (await call).classification.label == "slow"
         await draining
 

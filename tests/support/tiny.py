@@ -71,7 +71,7 @@ def settings(out: Path, backbone: Path, **changes: object) -> TrainSettings:
         "small": SmallSettings(epochs=3, augment=2, embedding=16, width=16),
         **changes,
     }
-    return TrainSettings(**chosen)  # type: ignore[arg-type]
+    return TrainSettings(**chosen)
 
 
 def train_bundle(folder: Path) -> Path:

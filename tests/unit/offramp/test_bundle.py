@@ -56,9 +56,7 @@ def test_evidence_in_any_memory_order_is_written_right(bundle: Path) -> None:
     before = read_evidence(bundle, manifest)
     rows = np.arange(len(before.labels))[::-1]
     picked = np.asfortranarray(before.logits)[:, rows]
-    write_evidence(
-        bundle, manifest.id, replace(before, logits=picked, labels=before.labels[::-1])
-    )
+    write_evidence(bundle, manifest.id, replace(before, logits=picked, labels=before.labels[::-1]))
     after = read_evidence(bundle, manifest)
     assert np.array_equal(after.logits, picked)
     assert np.array_equal(after.labels, before.labels[::-1])

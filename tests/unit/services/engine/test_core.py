@@ -266,4 +266,4 @@ def test_metrics_count_rows_batches_and_tokens(make_engine):
     assert sample("offramp_tier_batch_rows_sum", {"stage": "large@4"}) == 1
     assert sample("offramp_tier_tokens_total") == 7
     assert sample("offramp_tier_queue_depth") == 0
-    assert sample("offramp_tier_rows_in_flight", {"stage": "large@2"}) == 0
+    assert sample("offramp_tier_stage_rows", {"stage": "large@2"}) == 0

@@ -1,0 +1,35 @@
+"""The benchmark command: real services, and JSON as the last line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.timeout(300)
+def test_the_benchmark_ends_with_one_json_object(tiny_bundle: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "curve.svg"
+    arguments = ["--data", "tests/data/reviews.tsv", "--bundle", str(tiny_bundle)]
+    arguments += ["--repeats", "1", "--plot", str(picture)]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.sst2", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["identical"]["labels_changed"] == 0
+    assert found["identical"]["exits_changed"] == 0
+    assert found["identical"]["largest_probability_difference"] < 1e-4
+    assert set(found["ece"]) == {"small", "large@1", "large@2", "large@3"}
+    costs = [point["mean_cost"] for point in found["dial"]]
+    assert costs == sorted(costs, reverse=True)
+    assert "<svg" in picture.read_text()
