@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 _ROUTER = """\
@@ -30,7 +31,7 @@ routes:
       #   {{threshold: 0.9}}     one number for every exit; 1 means never before the last
       #   {{thresholds: {{…}}}}    a number per exit; `offramp policy show` lists the exits
       #   {{speedup: 5}}         thresholds that save this much; {{mean_cost: 0.2}} is the same
-      objective: {{threshold: 0.9}}
+      objective: {objective}
       confidence: max_prob   # or entropy, margin
       on_tier_loss: degrade  # a tier is down: answer with what is there, marked; or fail
 """
@@ -53,13 +54,23 @@ engine:
 """
 
 
-def router(address: str, metrics: str, route: str, bundle: Path, tiers: Mapping[str, str]) -> str:
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What the router's file says of its route; objective: as YAML writes it in one line."""
+
+    name: str
+    bundle: Path
+    objective: str
+
+
+def router(address: str, metrics: str, route: Route, tiers: Mapping[str, str]) -> str:
     """The router's file; tiers: address by name, in the order of the cascade."""
     return _ROUTER.format(
         address=address,
         metrics=metrics,
-        route=route,
-        bundle=json.dumps(str(bundle), ensure_ascii=False),
+        route=route.name,
+        bundle=json.dumps(str(route.bundle), ensure_ascii=False),
+        objective=route.objective,
         tiers="".join(f'  {name}: {{address: "{at}"}}\n' for name, at in tiers.items()),
         names=", ".join(tiers),
     )

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.launch import templates
-from offramp.bundle import read_manifest
+from offramp.bundle import Manifest, read_evidence, read_manifest
 from offramp.config import load
+from offramp.decision.confidence import Measure
+from offramp.decision.frontier import Frontier
 from offramp.errors import ConfigError
 from router.config import RouterSettings
 
+SPEEDUP = 5
 DEFAULT_HOST, DEFAULT_PORT, DEFAULT_METRICS_PORT = "127.0.0.1", 50051, 9464
 MARK = "# Written by `offramp up`, checksum "
 
@@ -97,10 +100,16 @@ def _contents(wishes: Wishes, default_bundle: Path) -> dict[str, str]:
         for name in names[1:]
     }
     tiers = {name: addresses[name] for name in names[1:]}
-    written["router.yaml"] = templates.router(
-        addresses["router"], pages["router"], manifest.name, bundle, tiers
-    )
+    route = templates.Route(manifest.name, bundle, _objective(bundle, manifest))
+    written["router.yaml"] = templates.router(addresses["router"], pages["router"], route, tiers)
     return written
+
+
+def _objective(bundle: Path, manifest: Manifest) -> str:
+    """A fifth of the compute, where the cascade can do that; else a threshold, which any can."""
+    frontier = Frontier(read_evidence(bundle, manifest), Measure.MAX_PROB)
+    cheapest = frontier.points[-1].forecast
+    return f"{{speedup: {SPEEDUP}}}" if cheapest.speedup >= SPEEDUP else "{threshold: 0.9}"
 
 
 def _ports(host: str, wanted: int | None, default: int, count: int) -> list[int]:

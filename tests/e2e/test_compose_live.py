@@ -82,8 +82,12 @@ if ASKED_FOR and engine_answers():
         everyone = {"router:9464": 1.0, "small:9465": 1.0, "large:9466": 1.0}
         assert eventually(lambda: query("up") == everyone)
 
-    def test_the_scraped_speedup_is_that_of_the_responses(stack, client):
-        names = ("offramp_baseline_flops_total", "offramp_cost_flops_total")
+    def test_what_prometheus_scraped_is_what_the_responses_said(stack, client):
+        names = (
+            "offramp_baseline_flops_total",
+            "offramp_cost_flops_total",
+            "offramp_escalations_total",
+        )
         counted = "sum(offramp_requests_total)"
         time.sleep(6)  # a scrape, so that nothing of before is left to be booked
         before = [query(f"sum({name})")[""] for name in names]
@@ -91,9 +95,10 @@ if ASKED_FOR and engine_answers():
         answers = [client.classify(text) for text in TEXTS * 5]
         assert eventually(lambda: query(counted)[""] == requests + len(answers))
         after = [query(f"sum({name})")[""] for name in names]
-        baseline, cost = (b - a for a, b in zip(before, after, strict=True))
+        baseline, cost, escalated = (b - a for a, b in zip(before, after, strict=True))
         told = sum(a.cost.baseline_flops for a in answers) / sum(a.cost.flops for a in answers)
         assert baseline / cost == pytest.approx(told, rel=1e-9)
+        assert escalated / len(answers) == sum(a.escalated for a in answers) / len(answers)
 
     def test_a_killed_tier_is_restarted_and_texts_are_answered_meanwhile(stack, client):
         restarts = int(stack.inspect("large", ".RestartCount"))
