@@ -73,6 +73,14 @@ def train(
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Texts per step of the large tier.")
     ] = None,
+    small: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A Hugging Face sequence classifier (name or folder) to take as the small tier "
+            "as it is. Default: a student is distilled from the large tier.",
+        ),
+    ] = None,
     small_epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes of the small tier over what it is taught.")
     ] = None,
@@ -129,7 +137,7 @@ def train(
             LargeSettings(exits=chosen),
             **_given(backbone=backbone, epochs=epochs, batch_size=batch_size),
         ),
-        small=replace(SmallSettings(), **_given(epochs=small_epochs)),
+        small=replace(SmallSettings(), **_given(classifier=small, epochs=small_epochs)),
     )
     settings = replace(settings, **_given(max_tokens=max_tokens, hold_out=hold_out))
     run(settings)

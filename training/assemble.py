@@ -48,12 +48,19 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
-class Models:
-    """What was trained; the tiers share the tokenizer."""
+class Tier:
+    """A network and its tokenizer."""
 
-    small: StagedNetwork
-    large: StagedNetwork
+    network: StagedNetwork
     tokenizer: PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What was trained, tier by tier, in the order of the cascade."""
+
+    small: Tier
+    large: Tier
 
 
 def check_target(out: Path) -> None:
@@ -68,8 +75,8 @@ def write(settings: TrainSettings, parts: Parts, models: Models, seconds: float)
     workplace = Path(tempfile.mkdtemp(prefix=".bundle-", dir=settings.out.parent))
     try:
         specs = [
-            _save(workplace, "small", models.small, models.tokenizer, settings),
-            _save(workplace, "large", models.large, models.tokenizer, settings),
+            _save(workplace, "small", models.small, settings),
+            _save(workplace, "large", models.large, settings),
         ]
         manifest = _calibrated(workplace, specs, parts.held_out, settings)
         sizes = card.Sizes(len(parts.fit), len(parts.held_out), seconds)
@@ -90,20 +97,15 @@ def _make_readable(folder: Path) -> None:
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-def _save(
-    directory: Path,
-    tier: str,
-    network: StagedNetwork,
-    tokenizer: PreTrainedTokenizerBase,
-    settings: TrainSettings,
-) -> TierSpec:
-    kind = save_tier(directory / tier, network, tokenizer, settings.precision)
-    names = [tier]
+def _save(directory: Path, name: str, tier: Tier, settings: TrainSettings) -> TierSpec:
+    network = tier.network
+    kind = save_tier(directory / name, network, tier.tokenizer, settings.precision)
+    names = [name]
     if isinstance(network, MultiExitClassifier):
-        names = [f"{tier}@{layer}" for layer in network.config.exits]
+        names = [f"{name}@{layer}" for layer in network.config.exits]
     curves = exit_flops(network)
     exits = tuple(ExitSpec(n, c, UNFITTED) for n, c in zip(names, curves, strict=True))
-    return TierSpec(tier, kind, exits, settings.max_tokens)
+    return TierSpec(name, kind, exits, settings.max_tokens)
 
 
 def _calibrated(

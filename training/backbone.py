@@ -46,8 +46,7 @@ def load(name: str, dropout: float) -> tuple[PreTrainedModel, PreTrainedTokenize
     Raises BackboneError for a name or folder that is not there, or a family that is not supported.
     """
     source = resolve(name)
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quiet()
     try:
         config = AutoConfig.from_pretrained(source)
         check_family(config)
@@ -60,6 +59,12 @@ def load(name: str, dropout: float) -> tuple[PreTrainedModel, PreTrainedTokenize
         hint = "" if Path(source).exists() else " (neither a folder here nor a name that was found)"
         raise BackboneError(f"backbone {name!r} cannot be loaded{hint}: {error}") from None
     return bare_encoder(encoder), tokenizer
+
+
+def quiet() -> None:
+    """Leave the terminal to our own progress bars."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
 
 
 def default_exits(depth: int) -> tuple[int, ...]:

@@ -38,11 +38,13 @@ class LargeSettings:
 
 @dataclass(frozen=True, slots=True)
 class SmallSettings:
-    """Distillation of the student.
+    """The small tier: by default a student, distilled.
 
+    classifier: a Hugging Face sequence classifier (name or folder) to take as it is instead.
     augment: altered copies of each text that the large model labels for the student to learn from.
     """
 
+    classifier: str | None = None
     epochs: int = 6
     batch_size: int = 128
     learning_rate: float = 1.5e-3

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training import assemble, calibrate, large, small
+from training import assemble, calibrate, classifier, large, small
 from training.data import DataError, LabelledTexts, read_labelled
 from training.progress import console
 from training.settings import TrainSettings
@@ -27,10 +27,20 @@ def run(settings: TrainSettings) -> Path:
     data = _limited(read_labelled(settings.data, settings.columns, settings.rename), settings)
     parts = _split(data, settings)
     started = time.monotonic()
+    finished = _finished_classifier(settings, data)
     network, tokenizer = large.train(parts.fit, settings)
-    student = small.train(parts.fit, network, tokenizer, settings)
-    models = assemble.Models(student, network, tokenizer)
+    if finished is None:
+        student = small.train(parts.fit, network, tokenizer, settings)
+        finished = assemble.Tier(student, tokenizer)
+    models = assemble.Models(finished, assemble.Tier(network, tokenizer))
     return assemble.write(settings, parts, models, time.monotonic() - started)
+
+
+def _finished_classifier(settings: TrainSettings, data: LabelledTexts) -> assemble.Tier | None:
+    """The classifier that was named as small tier; loaded first, so that a mistake shows early."""
+    if settings.small.classifier is None:
+        return None
+    return assemble.Tier(*classifier.load(settings.small.classifier, data.label_names))
 
 
 def _limited(data: LabelledTexts, settings: TrainSettings) -> LabelledTexts:

@@ -81,7 +81,7 @@ def _write_config(folder: Path, network: StagedNetwork) -> tuple[str, dict[str, 
         return "student", asdict(network.config)
     if isinstance(network, SequenceClassifier):
         network.model.config.save_pretrained(folder)
-        return "sequence_classifier", {}
+        return "sequence_classifier", {"order": network.order}
     raise TypeError(f"a {type(network).__name__} cannot be kept in a bundle")
 
 
@@ -103,7 +103,8 @@ def _read_student(folder: Path) -> StagedNetwork:
 
 def _read_sequence_classifier(folder: Path) -> StagedNetwork:
     config = AutoConfig.from_pretrained(folder)
-    return SequenceClassifier(AutoModelForSequenceClassification.from_config(config))
+    model = AutoModelForSequenceClassification.from_config(config)
+    return SequenceClassifier(model, _sizes(folder)["order"])
 
 
 _READERS: dict[str, Callable[[Path], StagedNetwork]] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -10,13 +12,17 @@ from services.models.staged import RowStates, StagedNetwork
 
 
 class SequenceClassifier(StagedNetwork):
-    """Wraps a model that maps ids to `.logits`; its one stage is the whole model."""
+    """Wraps a model that maps ids to `.logits`; its one stage is the whole model.
+
+    order: which of the model's outputs stands for each label.
+    """
 
     stages = 1
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, order: Sequence[int]) -> None:
         super().__init__()
         self.model = model
+        self.order = tuple(order)
 
     def embed(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None
@@ -34,4 +40,4 @@ class SequenceClassifier(StagedNetwork):
         output = self.model(
             input_ids=rows.hidden[..., 0], attention_mask=rows.attention_mask, **kwargs
         )
-        return rows, output.logits
+        return rows, output.logits[:, list(self.order)]

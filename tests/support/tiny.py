@@ -64,7 +64,7 @@ def settings(out: Path, backbone: Path, **changes: object) -> TrainSettings:
         "large": LargeSettings(
             backbone=str(backbone),
             exits=(1, 2, 3),
-            epochs=8,
+            epochs=14,
             learning_rate=2e-3,
             head_learning_rate=4e-3,
         ),

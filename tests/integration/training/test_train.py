@@ -7,6 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForSequenceClassification,
+)
 
 from offramp.bundle import read_evidence, read_manifest
 from offramp.errors import OfframpError
@@ -15,7 +21,7 @@ from tests.support import tiny
 from training import assemble, calibrate, train
 from training.backbone import BackboneError
 from training.batches import encode
-from training.data import Columns, DataError, read_labelled
+from training.data import Columns, DataError, Text, read_labelled
 from training.evaluate import EvaluateSettings, run
 from training.large import score
 from training.settings import LargeSettings, SmallSettings
@@ -51,7 +57,7 @@ def test_evidence_is_what_the_stored_models_say(tiny_bundle: Path) -> None:
 
 def test_the_same_seed_gives_the_same_bundle(tmp_path: Path, backbone: Path) -> None:
     short = {
-        "limit": 400,
+        "limit": 600,
         "large": LargeSettings(backbone=str(backbone), exits=(1, 3), epochs=1),
         "small": SmallSettings(epochs=1, augment=1, embedding=8, width=8),
     }
@@ -70,7 +76,7 @@ def test_a_run_that_fails_leaves_nothing_behind(
 
     monkeypatch.setattr(assemble, "write_evidence", fail)
     short = {
-        "limit": 400,
+        "limit": 600,
         "large": LargeSettings(backbone=str(backbone), exits=(1, 3), epochs=1),
         "small": SmallSettings(epochs=1, augment=1, embedding=8, width=8),
     }
@@ -121,6 +127,51 @@ def test_a_file_of_pairs_is_refused_by_a_bundle_of_single_texts(
     path.write_text("label\ttext_a\ttext_b\n0\tone\ttwo\n1\tthree\tfour\n")
     with pytest.raises(OfframpError, match="holds pairs, bundle 'reviews' classifies single"):
         run(EvaluateSettings(tiny_bundle, path, Columns()))
+
+
+def test_a_finished_classifier_serves_as_small_tier(tmp_path: Path, backbone: Path) -> None:
+    folder = make_classifier(tmp_path / "classifier", {0: "POSITIVE", 1: "NEGATIVE"})
+    short = {
+        "limit": 600,
+        "large": LargeSettings(backbone=str(backbone), exits=(1, 3), epochs=1),
+        "small": SmallSettings(classifier=str(folder)),
+        "precision": "fp32",
+    }
+    bundle = train.run(tiny.settings(tmp_path / "out", backbone, **short))
+    tier = load_tier(bundle, "small")
+    assert tier.spec.kind == "sequence_classifier"
+    encoded = encode(tier.tokenizer, [Text("a dreadful film")], 48)
+    served = score(tier.network, encoded, "small")[0, 0]
+    own = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    with torch.inference_mode():
+        logits = own(**tier.tokenizer("a dreadful film", return_tensors="pt")).logits[0]
+    # The data's labels are negative, positive; the classifier has them the other way round.
+    assert served == pytest.approx(logits.numpy()[::-1], abs=1e-5)
+
+
+def test_a_classifier_of_other_labels_is_refused(tmp_path: Path, backbone: Path) -> None:
+    folder = make_classifier(tmp_path / "classifier", {0: "good", 1: "bad"})
+    settings = tiny.settings(
+        tmp_path / "out", backbone, small=SmallSettings(classifier=str(folder))
+    )
+    with pytest.raises(BackboneError, match="give the labels of the data the same names with"):
+        train.run(settings)
+
+
+def make_classifier(folder: Path, labels: dict[int, str]) -> Path:
+    """A Hugging Face classifier with random weights, as somebody else's training would leave it."""
+    tokenizer = tiny.make_tokenizer()
+    tokenizer.save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        id2label=labels,
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    return folder
 
 
 def test_pairs_train_too(tmp_path: Path, backbone: Path) -> None:

@@ -33,7 +33,9 @@ def networks() -> dict[str, StagedNetwork]:
     made = {
         "multi_exit": MultiExitClassifier(encoder, MultiExitConfig((1, 2, 4), 3)),
         "student": Student(StudentConfig(vocabulary=50, labels=3, embedding=16, width=24)),
-        "sequence_classifier": SequenceClassifier(BertForSequenceClassification(config())),
+        "sequence_classifier": SequenceClassifier(
+            BertForSequenceClassification(config()), (0, 1, 2)
+        ),
     }
     return {name: network.eval() for name, network in made.items()}
 
