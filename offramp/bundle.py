@@ -189,10 +189,7 @@ def read_evidence(directory: Path, manifest: Manifest) -> Evidence:
             metadata = stream.metadata() or {}
             arrays = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
     except (FileNotFoundError, SafetensorError, OSError) as error:
-        raise BundleError(
-            f"{path} cannot be read ({error}); take evidence again with `offramp evaluate`, "
-            "or restore the bundle"
-        ) from None
+        raise BundleError(f"{path} cannot be read ({error}); {RESTORE}") from None
     if metadata.get("bundle_id") != manifest.id:
         raise BundleError(
             f"{path} is evidence of bundle {metadata.get('bundle_id')}, but the models here are "
