@@ -80,13 +80,14 @@ def _running_mean(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tens
 def exit_loss(logits: Tensor, targets: Tensor, teach: float) -> Tensor:
     """Loss of logits (E, B, C) against label distributions (B, C).
 
-    Exit e of E weighs e / E. An exit before the last learns from the label and, with weight
+    Exit e of E weighs (e / E)^2, so that the earlier ones do not cost the last one its accuracy. An
+    exit before the last learns from the label and, with weight
     `teach`, from the last exit's answer.
     """
     exits = len(logits)
     logs = logits.log_softmax(dim=-1)
     last = logs[-1].detach().exp()
-    weights = torch.arange(1, exits + 1, device=logits.device) / exits
+    weights = (torch.arange(1, exits + 1, device=logits.device) / exits) ** 2
     aims = [(1 - teach) * targets + teach * last] * (exits - 1) + [targets]
     losses = torch.stack([-(aim * log).sum(-1).mean() for aim, log in zip(aims, logs, strict=True)])
     return (weights * losses).sum() / weights.sum()
