@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         Tls,
     )
     from offramp.errors import (
-        AbstainedError,
         DeadlineError,
         InvalidRequestError,
         OfframpError,
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "AbstainedError",
     "AsyncClient",
     "Classification",
     "Client",

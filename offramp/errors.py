@@ -1,15 +1,14 @@
 """The tree of errors; each knows its gRPC status, and one interceptor translates.
 
 OfframpError
-├── ConfigError            start-up or reload: the file is wrong (FAILED_PRECONDITION at start)
+├── ConfigError            start-up or reload: the file is wrong
 ├── BundleError            start-up: the bundle is missing, broken or of another make
 ├── InvalidRequestError    the caller can mend it: names fields and remedies
 ├── UnknownRouteError
 ├── OverloadedError        a queue is full: try again after `retry_after_seconds`
 ├── DeadlineError          time ran out before any exit had an answer
 ├── TierUnavailableError   a tier that was needed is out of reach
-├── RouterUnavailableError client side: no router answers at the address
-└── AbstainedError         the policy would rather give no answer
+└── RouterUnavailableError client side: no router answers at the address
 """
 
 from __future__ import annotations
@@ -97,10 +96,3 @@ class RouterUnavailableError(OfframpError):
 
     code = grpc.StatusCode.UNAVAILABLE
     reason = "ROUTER_UNAVAILABLE"
-
-
-class AbstainedError(OfframpError):
-    """The route is set to give no answer rather than an uncertain one."""
-
-    code = grpc.StatusCode.FAILED_PRECONDITION
-    reason = "ABSTAINED"

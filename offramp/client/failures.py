@@ -21,7 +21,6 @@ _PLAIN: dict[str, type[errors.OfframpError]] = {
         errors.UnknownRouteError,
         errors.DeadlineError,
         errors.TierUnavailableError,
-        errors.AbstainedError,
     )
 }
 

@@ -23,7 +23,6 @@ _ERRORS: tuple[type[errors.OfframpError], ...] = (
     errors.UnknownRouteError,
     errors.DeadlineError,
     errors.TierUnavailableError,
-    errors.AbstainedError,
 )
 
 

@@ -84,7 +84,6 @@ async def test_an_invalid_request_names_fields_and_is_not_retried(client, router
     "error",
     [
         errors.UnknownRouteError("no such route"),
-        errors.AbstainedError("too uncertain"),
         errors.DeadlineError("no time"),
         errors.BundleError("other bundle"),
     ],

@@ -16,7 +16,6 @@ from offramp.client.synchronous import Admin
 
 def test_the_public_names_are_these():
     assert sorted(offramp.__all__) == [
-        "AbstainedError",
         "AsyncClient",
         "Classification",
         "Client",

@@ -46,7 +46,6 @@ VIOLATION = errors.Violation("input.text", "is empty; send some text")
         errors.OverloadedError("full"),
         errors.DeadlineError("too late"),
         errors.TierUnavailableError("gone"),
-        errors.AbstainedError("not sure"),
     ],
 )
 def test_item_errors_come_back_as_the_same_kind(error: errors.OfframpError) -> None:
