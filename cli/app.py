@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
+from cli.calibrate import calibrate
 from cli.classify import classify
 from cli.config import config
 from cli.evaluate import evaluate
 from cli.guard import SentenceGroup
 from cli.policy import policy
+from cli.report import report
 from cli.train import train
 from cli.up import up
 
@@ -27,7 +29,9 @@ app.command()(classify)
 app.add_typer(policy, name="policy")
 app.add_typer(config, name="config")
 app.command()(train)
+app.command()(calibrate)
 app.command()(evaluate)
+app.command()(report)
 
 
 def _print_version(wanted: bool) -> None:

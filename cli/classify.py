@@ -60,10 +60,16 @@ def classify(
         float | None, typer.Option(help="Be at least this sure before leaving early (0 to 1).")
     ] = None,
     max_cost: Annotated[
-        float | None, typer.Option(help="Run no exit that costs more; 1 is full depth.")
+        float | None,
+        typer.Option(
+            help="Run no exit that costs more; 1 is full depth. Voids a policy's guarantee."
+        ),
     ] = None,
     last_exit: Annotated[
-        str | None, typer.Option(help="The deepest exit to run, for example `large@4`.")
+        str | None,
+        typer.Option(
+            help="The deepest exit to run, for example `large@4`. Voids a policy's guarantee."
+        ),
     ] = None,
     full_depth: Annotated[
         bool, typer.Option("--full-depth", help="Straight to the last exit: the reference answer.")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from router.objective import Solution
 
 config = typer.Typer(
     no_args_is_help=True,
@@ -100,10 +103,15 @@ def _policies(path: Path) -> str:
         if route.bundle.is_dir()
     }
     solutions = prepare(text, str(path), here).solutions
-    forecasts = {name: solution.forecast for name, solution in solutions.items()}
-    said = [
-        f"{name}: forecast accuracy {f.accuracy:.3f} at speedup {f.speedup:.1f}x"
-        for name, f in forecasts.items()
-    ]
+    said = [_comes_to(solution) for solution in solutions.values()]
     absent = [r.bundle for name, r in settings.routes.items() if name not in here]
     return "; ".join(said + [_presence(bundle) for bundle in absent])
+
+
+def _comes_to(solution: Solution) -> str:
+    forecast, guarantee = solution.forecast, solution.guarantee
+    said = (
+        f"{solution.route}: forecast accuracy {forecast.accuracy:.3f} "
+        f"at speedup {forecast.speedup:.1f}x"
+    )
+    return said if guarantee is None else f"{said}, guarantee: {guarantee}"

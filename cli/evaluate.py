@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.options import Precision, measure_named
 from cli.train import LabelColumn, PairColumn, TextColumn
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from offramp.decision.confidence import Measure
     from training.figures import Figures
 
 
@@ -32,8 +32,11 @@ def evaluate(
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
     confidence: Annotated[
-        str, typer.Option(metavar="NAME", help="`max_prob`, `margin` or `entropy`.")
+        str, typer.Option(metavar="NAME", help="`max_prob`, `margin`, `entropy` or `learned`.")
     ] = "max_prob",
+    precision: Annotated[
+        Precision, typer.Option(help="What the models compute in; needs evidence in it.")
+    ] = Precision.FP32,
     record: Annotated[
         str | None,
         typer.Option(
@@ -50,12 +53,12 @@ def evaluate(
 
     Example: `offramp evaluate bundles/sentiment dev.tsv`
     """
-    measure = _measure(confidence)
+    measure = measure_named(confidence)
     from training.data import Columns
     from training.evaluate import EvaluateSettings, run
 
     columns = Columns(label_column, text_column, pair_column)
-    figures = run(EvaluateSettings(bundle, data, columns, measure, record))
+    figures = run(EvaluateSettings(bundle, data, columns, measure, record, precision.value))
     if as_json:
         typer.echo(json.dumps(figures.as_dict()))
         return
@@ -73,23 +76,16 @@ def evaluate(
 def _exits(figures: Figures) -> Table:
     from cli.policy.tables import plain_table
 
-    table = plain_table("exit", "accuracy", "ECE", "temperature", "cost")
+    table = plain_table("exit", "accuracy", "ECE", "AUROC", "AURC", "E-AURC", "calibrator", "cost")
     for exit_figures in figures.exits:
         table.add_row(
             exit_figures.name,
             f"{exit_figures.accuracy:.4f}",
             f"{exit_figures.ece:.4f}",
-            f"{exit_figures.temperature:.3f}",
+            f"{exit_figures.auroc:.4f}",
+            f"{exit_figures.aurc:.4f}",
+            f"{exit_figures.excess_aurc:.4f}",
+            exit_figures.calibrator + (", mixed" if exit_figures.mixed else ""),
             f"{exit_figures.relative_cost:.4f}",
         )
     return table
-
-
-def _measure(name: str) -> Measure:
-    from offramp.decision.confidence import Measure
-
-    try:
-        return Measure(name)
-    except ValueError:
-        known = ", ".join(Measure)
-        raise typer.BadParameter(f"no confidence measure {name!r}; there is: {known}") from None

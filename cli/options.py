@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,15 @@ import typer
 
 if TYPE_CHECKING:
     from offramp.client import Client
+    from offramp.decision.confidence import Measure
+
+
+class Precision(StrEnum):
+    """What a tier computes in."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
 
 DEFAULT_ADDRESS = "localhost:50051"
 
@@ -41,3 +51,14 @@ def connect(address: str, route: str, ca: Path | None) -> Client:
     from offramp.client import Client, Tls
 
     return Client(address, route=route, tls=Tls(ca=ca) if ca else None)
+
+
+def measure_named(name: str) -> Measure:
+    """The measure of confidence of that name; a usage error with the known ones otherwise."""
+    from offramp.decision.confidence import Measure
+
+    try:
+        return Measure(name)
+    except ValueError:
+        known = ", ".join(Measure)
+        raise typer.BadParameter(f"no confidence measure {name!r}; there is: {known}") from None

@@ -108,15 +108,17 @@ def _columns(
     path: Path, read: Reader, column: str | None, pair_column: str | None
 ) -> tuple[str, str | None]:
     """The columns asked for, or those with the names that training finds too."""
-    from training.data import PAIR_COLUMNS, TEXT_COLUMNS
+    from training.data.columns import PAIRS, TEXT_COLUMNS
 
     first = next(_rows(path, read), None)
     if first is None:
         raise typer.BadParameter(f"{path} has no rows; its first line must name the columns")
+    if column is None and pair_column is None:
+        for pair in PAIRS:
+            if set(pair) <= first.keys():
+                return pair
     text = _choose(path, first, column, TEXT_COLUMNS)
-    if pair_column is not None:
-        return text, _choose(path, first, pair_column, ())
-    return text, next((name for name in PAIR_COLUMNS if name in first), None)
+    return text, None if pair_column is None else _choose(path, first, pair_column, ())
 
 
 def _choose(path: Path, row: Mapping[str, object], asked: str | None, usual: Sequence[str]) -> str:

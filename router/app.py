@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from offramp import config
+from offramp.bundle import DEFAULT_PRECISION
 from offramp.config import ServerSettings
 from offramp.rpc.serving import GrpcServer
 from offramp.v1 import admin_pb2_grpc, router_pb2_grpc
@@ -17,8 +19,10 @@ from router.admin import AdminServicer
 from router.answer_metrics import AnswerMetrics
 from router.classifier import Classifier
 from router.loading import load_routes, parse_settings, prepare
+from router.objective import Solution
 from router.policies import Policies
 from router.reload import Reloader
+from router.route import Route
 from router.servicer import RouterServicer
 from router.state_metrics import StateMetrics
 from router.tiers import make_tiers
@@ -51,8 +55,8 @@ class Router:
     def __init__(
         self, path: Path, *, address: str | None = None, metrics_address: str | None = None
     ) -> None:
-        text = config.read(path)
-        settings = parse_settings(text, str(path))
+        self._config = (config.read(path), str(path))
+        settings = parse_settings(*self._config)
         routes = load_routes(settings)
         self.registry = CollectorRegistry()
         self.settings = settings
@@ -60,7 +64,7 @@ class Router:
         state, answers = StateMetrics(self.registry), AnswerMetrics(self.registry, routes.values())
         for tier in self.tiers:
             state.add_tier(tier)
-        started = prepare(text, str(path), routes)
+        started = prepare(*self._config, routes)
         self.policies = Policies(routes, started.solutions, state.policy)
         self.reloader = Reloader(path, started, self.policies, state)
         overrides = {"address": address, "metrics_address": metrics_address}
@@ -90,7 +94,19 @@ class Router:
         """
         await self.server.start()
         await self.tiers.connect(self.settings.limits.tier_wait_seconds)
+        if any(tier.precision != DEFAULT_PRECISION for tier in self.tiers):
+            self.policies.begin(*await asyncio.to_thread(self._as_the_tiers_compute))
         self._background.append(asyncio.create_task(self.reloader.watch()))
+
+    def _as_the_tiers_compute(self) -> tuple[dict[str, Route], Mapping[str, Solution]]:
+        """The routes with evidence in the precisions of their tiers, and their policies from it."""
+        routes = {
+            name: route.in_precisions(
+                {tier.name_in_bundle: self.tiers[tier.name].precision for tier in route.tiers}
+            )
+            for name, route in self.policies.routes.items()
+        }
+        return routes, prepare(*self._config, routes).solutions
 
     def reload_soon(self) -> None:
         """Read the config file again, from a signal handler."""

@@ -11,6 +11,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from offramp.config import ServerSettings, Strict
 from offramp.decision.confidence import Measure
+from offramp.decision.guarantee import DEFAULT_CONFIDENCE, Loss, Terms
+from offramp.decision.risk import Method
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -24,6 +26,9 @@ def _is_name(value: str) -> str:
 Name = Annotated[str, AfterValidator(_is_name)]
 # Strict numbers: `true` or a quoted "0.9" is a slip of the pen, not a threshold.
 Threshold = Annotated[float, Field(ge=0, le=1, strict=True)]
+Share = Annotated[float, Field(gt=0, lt=1, strict=True)]
+# Keys of an objective that say how, not what.
+TERMS = {"confidence", "method"}
 
 
 class Limits(Strict):
@@ -64,24 +69,42 @@ class TierSettings(Strict):
 
 
 class Objective(Strict):
-    """What thresholds are chosen for: exactly one of four forms.
+    """What thresholds are chosen for: exactly one of six forms.
 
     speedup, mean_cost: the most accurate thresholds that cost this little on the evidence.
+    max_accuracy_loss, max_disagreement: the cheapest thresholds that are certified to lose no more
+        against full depth (0.01 is one point), with `confidence`, by `method`.
     threshold: one number for every exit.  thresholds: a number per exit, the others never answer.
     """
 
     speedup: float | None = Field(default=None, ge=1, strict=True)
     mean_cost: float | None = Field(default=None, gt=0, strict=True)
+    max_accuracy_loss: Share | None = None
+    max_disagreement: Share | None = None
+    confidence: Share | None = None
+    method: Method | None = None
     threshold: Threshold | None = None
     thresholds: dict[str, Threshold] | None = None
 
     @model_validator(mode="after")
     def _is_one(self) -> Objective:
-        given = sorted(self.model_fields_set)
+        given = sorted(self.model_fields_set - TERMS)
         if len(given) != 1 or getattr(self, given[0]) is None:
+            forms = ", ".join(name for name in Objective.model_fields if name not in TERMS)
+            raise ValueError(f"give exactly one of {forms} (given: {', '.join(given) or 'none'})")
+        return self
+
+    @model_validator(mode="after")
+    def _has_its_terms(self) -> Objective:
+        terms = sorted(self.model_fields_set & TERMS)
+        if terms and self.terms is None:
             raise ValueError(
-                "give exactly one of speedup, mean_cost, threshold, thresholds"
-                f" (given: {', '.join(given) or 'none'})"
+                f"{' and '.join(terms)}: only for max_accuracy_loss and max_disagreement; leave out"
+            )
+        if self.method is Method.CRC and self.confidence is not None:
+            raise ValueError(
+                "method crc holds in expectation, not with a confidence; leave confidence out, or "
+                "choose ltt or wsr"
             )
         return self
 
@@ -89,6 +112,16 @@ class Objective(Strict):
     def target_cost(self) -> float | None:
         """The mean relative cost asked for; None where thresholds are given themselves."""
         return 1.0 / self.speedup if self.speedup is not None else self.mean_cost
+
+    @property
+    def terms(self) -> Terms | None:
+        """What is to be certified; None where no guarantee is asked for."""
+        for loss in Loss:
+            limit = getattr(self, loss)
+            if limit is not None:
+                confidence = DEFAULT_CONFIDENCE if self.confidence is None else self.confidence
+                return Terms(loss, limit, self.method or Method.LTT, confidence)
+        return None
 
 
 class OverrideLimits(Strict):

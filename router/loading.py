@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from offramp import config
 from router.config import PolicySettings, RouterSettings
-from router.policy import ObjectiveError, Solution, solve
+from router.objective import ObjectiveError, Solution, solve
 from router.route import Route, load_route
 
 

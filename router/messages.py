@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from google.protobuf import timestamp_pb2
 
+from offramp.decision.guarantee import Guarantee
+from offramp.decision.risk import Method
 from offramp.decision.simulate import Forecast
 from offramp.rpc import wire
 from offramp.v1 import admin_pb2, common_pb2
+from router.objective import Solution
 from router.plan import ActivePolicy
-from router.policy import Solution
 from router.reload import ReloadStatus
 from router.route import Route
 from router.window import Totals
@@ -32,6 +34,7 @@ def solution_message(solution: Solution, route: Route) -> admin_pb2.Policy:
             for name, threshold in zip(route.exits, solution.thresholds, strict=True)
         ],
         forecast=_forecast(solution.forecast),
+        guarantee=_guarantee(solution.guarantee),
     )
 
 
@@ -58,6 +61,7 @@ def route_status(policy: ActivePolicy, totals: Totals) -> admin_pb2.RouteStatus:
             admin_pb2.ExitCount(exit=name, requests=totals.exits[name])
             for name in policy.route.exits
         ],
+        guarantee=_guarantee(policy.solution.guarantee),
     )
 
 
@@ -69,6 +73,22 @@ def reload_message(status: ReloadStatus) -> admin_pb2.ReloadStatus:
         error=status.error,
         restart_required=status.restart_required,
         config_hash=status.hash,
+    )
+
+
+def _guarantee(guarantee: Guarantee | None) -> admin_pb2.PolicyGuarantee | None:
+    if guarantee is None:
+        return None
+    terms = guarantee.terms
+    return admin_pb2.PolicyGuarantee(
+        statement=str(guarantee),
+        loss=terms.loss,
+        limit=terms.limit,
+        method=terms.method,
+        confidence=None if terms.method is Method.CRC else terms.confidence,
+        examples=guarantee.examples,
+        observed=guarantee.observed,
+        bound=guarantee.bound,
     )
 
 

@@ -10,7 +10,8 @@ from offramp.decision.confidence import Measure
 from offramp.decision.plan import ExitPlan
 from offramp.rpc import wire
 from offramp.v1 import common_pb2
-from router.policy import Bounds, Solution, Wishes, restrict, tier_spans
+from router.objective import Solution
+from router.policy import Bounds, Wishes, restrict, tier_spans
 from router.route import Route
 
 Source = Literal["file", "admin"]

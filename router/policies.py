@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from router.objective import Solution
 from router.plan import ActivePolicy, Source, activate
-from router.policy import Solution
 from router.route import Route
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,19 @@ class Policies:
     def known_solutions(self) -> tuple[Solution, ...]:
         """What is solved already: the policies in force, and the file's behind them."""
         return (*self._from_file.values(), *(p.solution for p in self._active.values()))
+
+    def begin(self, routes: Mapping[str, Route], solutions: Mapping[str, Solution]) -> None:
+        """Take other evidence as what the first policies are solved from: nothing is served yet."""
+        self.routes = routes
+        self._from_file = dict(solutions)
+        self._overlays.clear()
+        active = {
+            name: activate(routes[name], solutions[name], policy.version)
+            for name, policy in self._active.items()
+        }
+        self._active = MappingProxyType(active)
+        for policy in active.values():
+            self._on_change(policy)
 
     def load(self, solutions: Mapping[str, Solution], *, file_changed: bool) -> None:
         """Take in the file's policies; a file that changed ends what operators have put over it."""

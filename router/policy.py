@@ -1,6 +1,6 @@
-"""Policy: from a route's objective to thresholds, and from a request's wishes to its plan.
+"""Policy: from the thresholds in force and a request's wishes to where it may leave.
 
-Pure: settings, evidence and wishes in, numbers out.
+Pure: thresholds and wishes in, bounds out. Thresholds come from `router.objective`.
 """
 
 from __future__ import annotations
@@ -11,31 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from offramp.decision.plan import NEVER
-from offramp.decision.simulate import Forecast, simulate
-from offramp.errors import ConfigError, InvalidRequestError, Violation
-from router.config import OverrideLimits, PolicySettings
-from router.route import Route
+from offramp.errors import InvalidRequestError, Violation
+from router.config import OverrideLimits
 
 ALWAYS = 0.0
-
-
-class ObjectiveError(ConfigError):
-    """An objective that this route's bundle cannot meet; `key` is its path below the policy."""
-
-    def __init__(self, key: tuple[str, ...], message: str) -> None:
-        super().__init__(f"{'.'.join(key)}: {message}")
-        self.key = key
-        self.problem = message
-
-
-@dataclass(frozen=True, slots=True)
-class Solution:
-    """A route's policy and what it comes to: thresholds, and what the evidence says of them."""
-
-    route: str
-    settings: PolicySettings
-    thresholds: tuple[float, ...]
-    forecast: Forecast
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,43 +41,6 @@ class Bounds:
     first: int = 0
 
 
-def solve(route: Route, settings: PolicySettings) -> Solution:
-    """Thresholds for an objective, from the route's evidence.
-
-    May take a second where the frontier of the measure is not solved yet: call from a thread.
-    Raises ObjectiveError.
-    """
-    objective = settings.objective
-    if objective.target_cost is not None:
-        thresholds = _at_cost(route, settings, objective.target_cost)
-    elif objective.threshold is not None:
-        thresholds = (objective.threshold,) * len(route.exits)
-    else:
-        thresholds = _listed(route, objective.thresholds or {})
-    # What reaches the last exit is answered there, whatever its confidence.
-    thresholds = (*thresholds[:-1], ALWAYS)
-    forecast = simulate(route.evidence, thresholds, settings.confidence)
-    return Solution(route.name, settings, thresholds, forecast)
-
-
-def _at_cost(route: Route, settings: PolicySettings, target: float) -> tuple[float, ...]:
-    try:
-        return route.frontier(settings.confidence).at_cost(target).thresholds
-    except ValueError as error:
-        form = "mean_cost" if settings.objective.speedup is None else "speedup"
-        raise ObjectiveError(("objective", form), str(error)) from None
-
-
-def _listed(route: Route, thresholds: dict[str, float]) -> tuple[float, ...]:
-    for name in thresholds:
-        if name not in route.exits:
-            known = ", ".join(route.exits)
-            raise ObjectiveError(
-                ("objective", "thresholds", name), f"no such exit; this bundle has: {known}"
-            )
-    return tuple(thresholds.get(name, NEVER) for name in route.exits)
-
-
 def restrict(
     wishes: Wishes,
     *,
@@ -113,7 +55,8 @@ def restrict(
     exits, costs (cumulative, 1: full depth), thresholds: E each, in the order of the cascade;
     tiers: the tier of each exit. Wishes only ever make a request surer, cheaper or complete:
     min_confidence raises thresholds, max_cost and last_exit cut the cascade short, full_depth goes
-    straight to the last exit. Raises InvalidRequestError naming every wish that cannot be granted.
+    straight to the last exit. A cascade cut short is not what the policy's guarantee, if it has
+    one, was certified for. Raises InvalidRequestError naming every wish that cannot be granted.
     """
     violations = [*_refused(wishes, allowed), *_malformed(wishes, exits, costs)]
     if violations:

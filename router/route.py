@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,9 @@ from offramp.decision import cost
 from offramp.decision.confidence import Measure
 from offramp.decision.cost import CostCurve
 from offramp.decision.evidence import Evidence
+from offramp.decision.family import Family
 from offramp.decision.frontier import Frontier
+from offramp.decision.thresholds import ExitShares
 from offramp.errors import BundleError
 
 
@@ -50,11 +53,22 @@ class Route:
     """What a route is made of; loaded once, shared by every policy."""
 
     name: str
+    bundle: Path
     manifest: Manifest
     evidence: Evidence
     tiers: tuple[RouteTier, ...]
-    _frontiers: dict[Measure, Frontier] = field(default_factory=dict, compare=False)
+    _families: dict[tuple[type[Family], Measure], Family] = field(
+        default_factory=dict, compare=False
+    )
     _solving: threading.Lock = field(default_factory=threading.Lock, compare=False)
+
+    def in_precisions(self, precisions: Mapping[str, str]) -> Route:
+        """The route with the evidence of other precisions, by the bundle's names of its tiers.
+
+        Raises BundleError, with the remedy, where there is none.
+        """
+        evidence = read_evidence(self.bundle, self.manifest, precisions)
+        return Route(self.name, self.bundle, self.manifest, evidence, self.tiers)
 
     @cached_property
     def exits(self) -> tuple[str, ...]:
@@ -78,18 +92,27 @@ class Route:
         mean_tokens = float(self.evidence.tokens.mean())
         return tuple(cost.relative(self.evidence.exits, [mean_tokens])[:, 0].tolist())
 
-    def frontier(self, measure: Measure) -> Frontier:
-        """The frontier of a measure, solved once. Call from a thread: it takes a while."""
+    def frontier(self, measure: Measure) -> Family:
+        """The thresholds that a budget picks from, solved once. Call from a thread: it is slow."""
+        return self._family(Frontier, measure)
+
+    def shares(self, measure: Measure) -> Family:
+        """The thresholds that are tested for a guarantee, solved once. Call from a thread."""
+        return self._family(ExitShares, measure)
+
+    def _family(self, kind: type[Family], measure: Measure) -> Family:
         with self._solving:
-            if measure not in self._frontiers:
-                frontier = Frontier(self.evidence, measure)
-                _ = frontier.points  # solved here, under the lock
-                self._frontiers[measure] = frontier
-            return self._frontiers[measure]
+            if (kind, measure) not in self._families:
+                family = kind(self.evidence.choosing, measure)
+                _ = family.points  # solved here, under the lock
+                self._families[kind, measure] = family
+            return self._families[kind, measure]
 
 
 def load_route(name: str, directory: Path, tiers: dict[str, str]) -> Route:
     """Read a route from its bundle; `tiers` maps names in the config to names in the bundle.
+
+    Its evidence is that of tiers in fp32, until these say what they compute in.
 
     Raises BundleError where the bundle is unusable or its tiers are not these, in this order.
     """
@@ -102,6 +125,7 @@ def load_route(name: str, directory: Path, tiers: dict[str, str]) -> Route:
         )
     return Route(
         name=name,
+        bundle=directory,
         manifest=manifest,
         evidence=read_evidence(directory, manifest),
         tiers=tuple(_tier(manifest, *names) for names in tiers.items()),

@@ -12,6 +12,7 @@ from typing import cast
 
 import grpc
 
+from offramp.bundle import DEFAULT_PRECISION
 from offramp.errors import BundleError, ConfigError
 from offramp.rpc import wire
 from offramp.v1 import tier_pb2, tier_pb2_grpc
@@ -43,20 +44,26 @@ CHANNEL_OPTIONS = [
 class Description:
     """What a tier said of itself when it was last connected.
 
+    precision: what it computes in; thresholds come from the evidence in it.
     full_depth_seconds: measured compute seconds of its last exit, by token count.
     """
 
     backend: str
+    precision: str
     full_depth_seconds: CostTable
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a tier must be to serve the routes that name it."""
+    """What a tier must be to serve the routes that name it.
+
+    precisions: what it may compute in: what the bundle has evidence in.
+    """
 
     name_in_bundle: str
     bundle_id: str
     pairs: bool
+    precisions: tuple[str, ...]
 
 
 class Tier:
@@ -77,6 +84,11 @@ class Tier:
         self._first_contact = asyncio.Event()
         self._refusal: BundleError | None = None
         self._problem = "it was not called yet"
+
+    @property
+    def precision(self) -> str:
+        """What this tier computes in; fp32 before its first contact."""
+        return DEFAULT_PRECISION if self.description is None else self.description.precision
 
     def full_depth_seconds(self, tokens: int) -> float:
         """Compute seconds of a text at this tier's last exit; 0 before its first contact."""
@@ -116,7 +128,14 @@ class Tier:
         request = tier_pb2.DescribeRequest()
         response = await stub.Describe(request, timeout=DESCRIBE_TIMEOUT_SECONDS)
         try:
-            self.description = accept(response, self.name, self.address, self._expectation)
+            said = accept(response, self.name, self.address, self._expectation)
+            if self.description is not None and said.precision != self.description.precision:
+                raise BundleError(
+                    f"tier {self.name!r} at {self.address} computes in {said.precision} now, but "
+                    f"thresholds in force are from evidence in {self.description.precision}; "
+                    "restart the router, or the tier as it was"
+                )
+            self.description = said
         except BundleError as error:
             self._refusal = error
             raise
@@ -157,8 +176,15 @@ def accept(
             f"this router needs {expected.name_in_bundle!r} of bundle {expected.bundle_id}; "
             "give both the same bundle, and restart the one that was wrong"
         )
+    precision = response.precision or DEFAULT_PRECISION
+    if precision not in expected.precisions:
+        raise BundleError(
+            f"tier {name!r} at {address} computes in {precision}, the bundle has evidence in "
+            f"{', '.join(expected.precisions)}; take it with `offramp calibrate BUNDLE DATA "
+            f"--precision {precision}`, or run the tier in another precision"
+        )
     seconds = wire.curve_from_proto(response.exits[-1].seconds)
-    return Description(response.backend, CostTable.of(seconds, response.max_tokens))
+    return Description(response.backend, precision, CostTable.of(seconds, response.max_tokens))
 
 
 class Tiers:
@@ -191,7 +217,7 @@ def make_tiers(settings: RouterSettings, routes: Iterable[Route]) -> Tiers:
     expectations: dict[str, Expectation] = {}
     for route in routes:
         for tier in route.tiers:
-            expected = Expectation(tier.name_in_bundle, route.manifest.id, route.manifest.pairs)
+            expected = _expectation(route, tier.name_in_bundle)
             if expectations.setdefault(tier.name, expected) != expected:
                 raise ConfigError(
                     f"routes.{route.name}.tiers: tier {tier.name!r} already serves another bundle; "
@@ -204,6 +230,12 @@ def make_tiers(settings: RouterSettings, routes: Iterable[Route]) -> Tiers:
             for name, expected in expectations.items()
         }
     )
+
+
+def _expectation(route: Route, tier: str) -> Expectation:
+    manifest = route.manifest
+    precisions = tuple(manifest.tier(tier).readouts)
+    return Expectation(tier, manifest.id, manifest.pairs, precisions)
 
 
 def _open(stub: tier_pb2_grpc.TierServiceAsyncStub) -> InferCall:

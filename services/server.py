@@ -33,14 +33,15 @@ class TierServer(GrpcServer):
             TextEncoder(model.tokenizer, model.spec.max_tokens),
             device=engine.device,
             threads=engine.threads,
+            precision=engine.precision,
         )
         tier = Tier(model.manifest, model.spec, backend.name, engine)
         metrics = TierMetrics(registry, tier.exits)
         metrics.describe(tier.spec.name, tier.manifest.id, backend.name)
         scheduler = Scheduler(backend.stages, engine.max_batch)
-        temperatures = [exit_spec.temperature for exit_spec in tier.spec.exits]
+        readouts = tier.spec.readouts_in(engine.precision)
         self._worker = Worker(
-            Engine(backend, temperatures, scheduler, metrics), engine.max_queue, metrics
+            Engine(backend, readouts, scheduler, metrics), engine.max_queue, metrics
         )
         self._servicer = TierServicer(tier, self._worker, metrics)
         tier_pb2_grpc.add_TierServiceServicer_to_server(self._servicer, self.grpc)

@@ -79,6 +79,7 @@ class TierServicer(tier_pb2_grpc.TierServiceServicer):
             max_batch=tier.settings.max_batch,
             max_queue=tier.settings.max_queue,
             pairs=tier.manifest.pairs,
+            precision=tier.settings.precision,
         )
 
     async def Infer(
@@ -104,4 +105,6 @@ def _item_reader(tier: Tier) -> ItemReader:
     before, behind = tier.manifest.tiers[:position], tier.manifest.tiers[position + 1 :]
     earlier = [exit_spec.name for spec in before for exit_spec in spec.exits]
     later = [exit_spec.name for spec in behind for exit_spec in spec.exits]
-    return ItemReader(tier.exits, earlier, later, tier.manifest.pairs)
+    readouts = tier.spec.readouts_in(tier.settings.precision)
+    learned = all(readout.score is not None for readout in readouts)
+    return ItemReader(tier.exits, earlier, later, tier.manifest.pairs, learned=learned)

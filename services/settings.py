@@ -18,6 +18,7 @@ class EngineSettings(Strict):
     threads: CPU threads for the model; 0 means all cores.
     warmup: measure every stage before serving. Without it Describe reports no seconds.
     device: where the model runs.
+    precision: what it computes in; the bundle needs evidence in it (`offramp calibrate`).
     """
 
     max_batch: int = Field(default=32, ge=1, le=4096)
@@ -25,6 +26,7 @@ class EngineSettings(Strict):
     threads: int = Field(default=0, ge=0)
     warmup: bool = True
     device: Literal["cpu", "cuda"] = "cpu"
+    precision: Literal["fp32", "bf16"] = "fp32"
 
 
 class TierSettings(Strict):

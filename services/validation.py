@@ -10,6 +10,10 @@ from offramp.rpc import wire
 from offramp.v1 import common_pb2, tier_pb2
 from services.engine.plan import StagePlan
 
+NO_SCORE = (
+    "this bundle has no learned score for the exits of this tier; choose another measure, or add "
+    "scores with `offramp calibrate`"
+)
 # Distinct plans that are kept: a router sends the same few over and over.
 KNOWN_PLANS = 256
 
@@ -18,15 +22,23 @@ class ItemReader:
     """Checks the items of a tier.
 
     exits: of this tier. earlier: exits of tiers before it in the cascade. later: of those behind.
+    learned: whether every exit of this tier has a score for the measure of that name.
     """
 
     def __init__(
-        self, exits: Sequence[str], earlier: Sequence[str], later: Sequence[str], pairs: bool
+        self,
+        exits: Sequence[str],
+        earlier: Sequence[str],
+        later: Sequence[str],
+        pairs: bool,
+        *,
+        learned: bool,
     ) -> None:
         self._exits = tuple(exits)
         self._earlier = frozenset(earlier)
         self._known = (*earlier, *exits, *later)
         self._pairs = pairs
+        self._learned = learned
         self._plan_of = lru_cache(maxsize=KNOWN_PLANS)(self._read_plan)
 
     def plan(self, item: tier_pb2.InferItem, path: str) -> StagePlan:
@@ -66,6 +78,8 @@ class ItemReader:
             violations.append(
                 Violation("plan.confidence", f"{plan.confidence} is no confidence measure")
             )
+        if plan.confidence == common_pb2.CONFIDENCE_MEASURE_LEARNED and not self._learned:
+            violations.append(Violation("plan.confidence", NO_SCORE))
         if plan.last_exit and plan.last_exit not in self._known:
             violations.append(Violation("plan.last_exit", self._unknown(plan.last_exit)))
         if plan.last_exit in self._earlier:

@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
 from offramp.bundle import (
+    DEFAULT_PRECISION,
     ExitSpec,
     Manifest,
     TierSpec,
     content_id,
     tier_files,
-    write_evidence,
     write_manifest,
 )
-from offramp.decision.confidence import Measure
 from offramp.errors import OfframpError
 from services.models.flops import exit_flops
 from services.models.loading import load_tier, save_tier
 from services.models.multi_exit import MultiExitClassifier
 from services.models.staged import StagedNetwork
 from training import calibrate, card
+from training.choose import Choice
 from training.data import LabelledTexts
-from training.figures import figures
 from training.progress import console
 from training.settings import TrainSettings
 
-UNFITTED = 1.0
+SMALL, LARGE = "small", "large"
 
 
 class OutputError(OfframpError):
@@ -57,10 +55,14 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """What was trained, tier by tier, in the order of the cascade."""
+    """What was trained, tier by tier, in the order of the cascade.
+
+    choice: what the small tier was chosen from, where it was.
+    """
 
     small: Tier
     large: Tier
+    choice: Choice | None = None
 
 
 def check_target(out: Path) -> None:
@@ -75,12 +77,12 @@ def write(settings: TrainSettings, parts: Parts, models: Models, seconds: float)
     workplace = Path(tempfile.mkdtemp(prefix=".bundle-", dir=settings.out.parent))
     try:
         specs = [
-            _save(workplace, "small", models.small, settings),
-            _save(workplace, "large", models.large, settings),
+            _save(workplace, SMALL, models.small, settings),
+            _save(workplace, LARGE, models.large, settings),
         ]
         manifest = _calibrated(workplace, specs, parts.held_out, settings)
         sizes = card.Sizes(len(parts.fit), len(parts.held_out), seconds)
-        card.write(workplace, manifest, settings, sizes)
+        card.write(workplace, manifest, settings, sizes, models.choice)
         _make_readable(workplace)
         shutil.move(workplace, settings.out)
     except BaseException:
@@ -101,17 +103,17 @@ def _save(directory: Path, name: str, tier: Tier, settings: TrainSettings) -> Ti
     network = tier.network
     kind = save_tier(directory / name, network, tier.tokenizer, settings.precision)
     names = [name]
-    if isinstance(network, MultiExitClassifier):
+    if isinstance(network, MultiExitClassifier) and name != SMALL:
         names = [f"{name}@{layer}" for layer in network.config.exits]
     curves = exit_flops(network)
-    exits = tuple(ExitSpec(n, c, UNFITTED) for n, c in zip(names, curves, strict=True))
-    return TierSpec(name, kind, exits, settings.max_tokens)
+    exits = tuple(ExitSpec(n, c) for n, c in zip(names, curves, strict=True))
+    return TierSpec(name, kind, exits, settings.max_tokens, readouts={})
 
 
 def _calibrated(
     directory: Path, specs: list[TierSpec], held_out: LabelledTexts, settings: TrainSettings
 ) -> Manifest:
-    """Fit temperatures and take evidence with the models as they were stored."""
+    """Fit readouts and take evidence with the models as they were stored."""
     files = tier_files(directory, specs)
     manifest = Manifest(
         name=settings.name,
@@ -124,13 +126,7 @@ def _calibrated(
     )
     write_manifest(directory, manifest)
     tiers = [load_tier(directory, spec.name) for spec in specs]
-    logits, tokens = calibrate.cascade_logits(tiers, held_out)
-    first, rest = calibrate.parts(len(held_out), settings.temperature_share, settings.seed)
-    specs = calibrate.fitted(specs, logits[:, first], held_out.labels[first])
-    evidence = calibrate.evidence_of(specs, logits[:, rest], held_out.labels[rest], tokens[rest])
-    manifest = replace(manifest, tiers=tuple(specs), id=content_id(files, specs))
-    write_manifest(directory, manifest)
-    write_evidence(directory, manifest.id, evidence)
-    found = {"evidence": figures(evidence, evidence, Measure.MAX_PROB).as_dict()}
-    (directory / card.METRICS).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    return manifest
+    found = calibrate.calibrate(
+        tiers, held_out, [DEFAULT_PRECISION], settings.readout_share, settings.seed
+    )
+    return calibrate.enter(directory, manifest, found)

@@ -47,12 +47,24 @@ class Batch:
         """The arguments of a network."""
         return self.input_ids, self.attention_mask, self.token_type_ids
 
+    def of(self, values: Tensor) -> Tensor:
+        """This batch's rows of values (N, ...) kept on the CPU, on the device of the batch."""
+        return values[torch.from_numpy(self.rows)].to(self.input_ids.device)
 
-def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], max_tokens: int) -> Encoded:
-    """Tokenise texts or pairs, cut to `max_tokens`."""
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device."""
+        segments = None if self.token_type_ids is None else self.token_type_ids.to(device)
+        ids, mask = self.input_ids.to(device), self.attention_mask.to(device)
+        return Batch(self.rows, ids, mask, segments)
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], max_tokens: int | None
+) -> Encoded:
+    """Tokenise texts or pairs, cut to `max_tokens` (None: not cut)."""
     first = [text.text for text in texts]
     second = [text.pair or "" for text in texts] if texts and texts[0].pair is not None else None
-    output = tokenizer(first, second, truncation=True, max_length=max_tokens)
+    output = tokenizer(first, second, truncation=max_tokens is not None, max_length=max_tokens)
     return Encoded(output["input_ids"], output.get("token_type_ids"), tokenizer.pad_token_id or 0)
 
 
@@ -79,8 +91,8 @@ def in_order(data: Encoded, size: int) -> Iterator[Batch]:
         yield collate(data, order[start : start + size])
 
 
-def shuffled(data: Encoded, size: int, rng: np.random.Generator) -> Iterator[Batch]:
-    """All rows once, in random batches of similar length."""
+def shuffled(data: Encoded, size: int, rng: np.random.Generator, skip: int = 0) -> Iterator[Batch]:
+    """All rows once, in random batches of similar length; the first `skip` batches are left out."""
     order = rng.permutation(len(data))
     run = size * SORTED_RUN
     groups = [
@@ -89,7 +101,7 @@ def shuffled(data: Encoded, size: int, rng: np.random.Generator) -> Iterator[Bat
         for chunk in [_by_length(data, order[first : first + run])]
         for start in range(0, len(chunk), size)
     ]
-    for index in rng.permutation(len(groups)):
+    for index in rng.permutation(len(groups))[skip:]:
         yield collate(data, groups[index])
 
 

@@ -1,90 +1,166 @@
-"""Temperatures and evidence, from the models as the bundle holds them.
-
-The held-out texts are parted: temperatures are fitted on one part, the rest becomes the evidence
-that thresholds are chosen on.
-"""
+"""Readouts and evidence, from the models as the bundle holds them, run as they will be served."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.bundle import ExitSpec, TierSpec
-from offramp.decision.calibration import fit_temperature
+from offramp.bundle import (
+    DEFAULT_PRECISION,
+    Manifest,
+    TierSpec,
+    content_id,
+    write_evidence,
+    write_manifest,
+)
+from offramp.decision.confidence import Measure
 from offramp.decision.cost import ExitCost
 from offramp.decision.evidence import Evidence
-from offramp.errors import OfframpError
+from offramp.decision.readout import Readout
+from services.backends.base import Backend
+from services.backends.tokenizing import TextEncoder
+from services.backends.torch_backend import TorchBackend
 from services.models.loading import TierModel
-from training.batches import encode
+from training import progress, readouts
 from training.data import LabelledTexts
-from training.large import score
+from training.figures import METRICS, figures
+from training.parting import part
 
-LEAST_PER_PART = 50
-
-
-class TooFewToCalibrateError(OfframpError):
-    """The held-out part is too small to say anything about confidence."""
+# As many rows as a tier runs together by default.
+BATCH = 32
 
 
-def parts(
-    count: int, temperature_share: float, seed: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Positions of the held-out texts for temperatures, and for evidence."""
-    order = np.random.default_rng(seed).permutation(count)
-    cut = round(count * temperature_share)
-    if min(cut, count - cut) < LEAST_PER_PART:
-        least = int(np.ceil(LEAST_PER_PART / min(temperature_share, 1 - temperature_share)))
-        raise TooFewToCalibrateError(
-            f"{count} texts are held out, at least {least} are needed to calibrate; "
-            "bring more data or raise --hold-out"
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """Tiers with their readouts, and the evidence in each precision."""
+
+    specs: tuple[TierSpec, ...]
+    evidence: Mapping[str, Evidence]
+
+
+def calibrate(
+    tiers: Sequence[TierModel],
+    held_out: LabelledTexts,
+    precisions: Sequence[str],
+    readout_share: float,
+    seed: int,
+) -> Calibrated:
+    """Fit readouts and take evidence in each precision, on texts that the models never saw.
+
+    Of the held-out texts `readout_share` is for the readouts; one half of the rest is for choosing
+    thresholds, the other for certifying them. Raises TooFewToCalibrateError.
+    """
+    parts = part(held_out.labels, readout_share, seed)
+    rest = np.union1d(parts.choosing, parts.certifying)
+    certifies = np.isin(rest, parts.certifying)
+    specs = [replace(tier.spec, readouts={}) for tier in tiers]
+    evidence = {}
+    for precision in precisions:
+        logits, tokens = cascade_logits(tiers, held_out, precision)
+        first, labels = logits[:, parts.readouts], held_out.labels[parts.readouts]
+        found = readouts.fit(first, labels, [len(spec.exits) for spec in specs], seed)
+        specs = _with_readouts(specs, found, precision)
+        evidence[precision] = evidence_of(
+            specs,
+            logits[:, rest],
+            held_out.labels[rest],
+            tokens[rest],
+            certifies=certifies,
+            precision=precision,
         )
-    return np.sort(order[:cut]), np.sort(order[cut:])
+    return Calibrated(tuple(specs), evidence)
 
 
 def cascade_logits(
-    tiers: list[TierModel], data: LabelledTexts
+    tiers: Sequence[TierModel], data: LabelledTexts, precision: str = DEFAULT_PRECISION
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Logits (E, N, C) of all exits of the cascade, and tokens (N,) in the last tier."""
+    """Raw logits (E, N, C) of all exits of the cascade, and tokens (N,) in the last tier.
+
+    By the backend that serves, in the precision that it is to serve in.
+    """
     found, tokens = [], np.zeros(len(data), dtype=np.int64)
     for tier in tiers:
-        encoded = encode(tier.tokenizer, data.texts, tier.spec.max_tokens)
-        found.append(score(tier.network, encoded, f"{tier.spec.name} tier: held-out texts"))
-        tokens = encoded.lengths
+        encoder = TextEncoder(tier.tokenizer, tier.spec.max_tokens)
+        backend = TorchBackend(tier.network, encoder, precision=precision)
+        logits, tokens = exit_logits(backend, data, f"{tier.spec.name} tier, {precision}")
+        found.append(logits)
     return np.concatenate(found), tokens
 
 
-def fitted(
-    specs: list[TierSpec], logits: NDArray[np.float32], labels: NDArray[np.int64]
+def exit_logits(
+    backend: Backend[Any], data: LabelledTexts, title: str
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Raw logits (E, N, C) of every exit of a tier, and tokens (N,), in batches of like length."""
+    backend.prepare()
+    encoded = backend.encode([(text.text, text.pair) for text in data.texts])
+    tokens = np.asarray([row.tokens for row in encoded], dtype=np.int64)
+    order = np.argsort(tokens, kind="stable")
+    batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+    logits = np.empty((backend.stages, len(data), len(data.label_names)), dtype=np.float32)
+    with progress.step(f"{title}: held-out texts", len(batches)) as bar:
+        for rows in batches:
+            states = backend.begin([encoded[row] for row in rows])
+            for stage in range(backend.stages):
+                states, logits[stage, rows] = backend.run_stage(stage, states)
+            bar.advance()
+    return logits, tokens
+
+
+def evidence_of(
+    specs: Sequence[TierSpec],
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    tokens: NDArray[np.int64],
+    *,
+    certifies: NDArray[np.bool_] | None = None,
+    precision: str = DEFAULT_PRECISION,
+) -> Evidence:
+    """Evidence of examples under the tiers' readouts; without `certifies` none certifies."""
+    if certifies is None:
+        certifies = np.zeros(len(labels), dtype=bool)
+    return Evidence(
+        exits=tuple(ExitCost(e.name, spec.name, e.flops) for spec in specs for e in spec.exits),
+        logits=logits,
+        labels=labels,
+        tokens=tokens,
+        readouts=tuple(r for spec in specs for r in spec.readouts_in(precision)),
+        certifies=certifies,
+    )
+
+
+def _with_readouts(
+    specs: Sequence[TierSpec], found: Sequence[Readout], precision: str
 ) -> list[TierSpec]:
-    """The tiers with the temperature of every exit fitted on logits (E, N, C)."""
-    per_exit = iter(logits)
+    """The tiers with readouts, one per exit of the cascade, in one precision more."""
+    rest = iter(found)
     return [
-        replace(
-            spec,
-            exits=tuple(
-                ExitSpec(e.name, e.flops, fit_temperature(next(per_exit), labels))
-                for e in spec.exits
-            ),
-        )
+        replace(spec, readouts={**spec.readouts, precision: tuple(next(rest) for _ in spec.exits)})
         for spec in specs
     ]
 
 
-def evidence_of(
-    specs: list[TierSpec],
-    logits: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    tokens: NDArray[np.int64],
-) -> Evidence:
-    """Evidence of examples under the tiers' temperatures."""
-    exits = tuple(ExitCost(e.name, spec.name, e.flops) for spec in specs for e in spec.exits)
-    temperatures = tuple(e.temperature for spec in specs for e in spec.exits)
-    return Evidence(exits, logits.astype(np.float32), labels, tokens, temperatures)
+def enter(directory: Path, manifest: Manifest, calibrated: Calibrated) -> Manifest:
+    """Write readouts, evidence and their figures into a bundle; return its manifest, with a new id.
+
+    Figures recorded before are of other readouts: they go.
+    """
+    specs = calibrated.specs
+    manifest = replace(manifest, tiers=specs, id=content_id(manifest.files, specs))
+    found = {
+        _title(precision): figures(evidence, evidence.certifying, Measure.MAX_PROB).as_dict()
+        for precision, evidence in calibrated.evidence.items()
+    }
+    write_evidence(directory, manifest, calibrated.evidence)
+    write_manifest(directory, manifest)
+    (directory / METRICS).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return manifest
 
 
-def folder_size(folder: Path) -> int:
-    """Bytes of all files in a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _title(precision: str) -> str:
+    return "evidence" if precision == DEFAULT_PRECISION else f"evidence in {precision}"

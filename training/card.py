@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from offramp.bundle import Manifest
+from offramp.bundle import DEFAULT_PRECISION, Manifest, TierSpec
 from offramp.decision.confidence import Measure
-from training import backbone, calibrate
+from training import backbone
+from training.choose import Choice
+from training.data import source_name
+from training.figures import METRICS
 from training.settings import TrainSettings
 
 CARD = "README.md"
-METRICS = "metrics.json"
 TRAINING = "training.json"
 
 
@@ -27,12 +29,25 @@ class Sizes:
     seconds: float
 
 
-def write(directory: Path, manifest: Manifest, settings: TrainSettings, sizes: Sizes) -> None:
-    """Write how the bundle was made (training.json) and the card (README.md)."""
+def write(
+    directory: Path,
+    manifest: Manifest,
+    settings: TrainSettings,
+    sizes: Sizes,
+    choice: Choice | None = None,
+) -> None:
+    """Write how the bundle was made (training.json) and the card (README.md).
+
+    choice: what the small tier was chosen from, where it was.
+    """
     record = {
-        "data": settings.data.name,
+        "data": source_name(settings.data),
         "data_note": settings.data_note,
         "rename": dict(settings.rename),
+        "validation": settings.validation and source_name(settings.validation),
+        "unlabelled": settings.unlabelled and source_name(settings.unlabelled),
+        "balance": settings.balance,
+        "max_tokens": settings.max_tokens,
         "training_texts": sizes.training,
         "held_out_texts": sizes.held_out,
         "backbone": Path(settings.large.backbone).name,
@@ -42,6 +57,7 @@ def write(directory: Path, manifest: Manifest, settings: TrainSettings, sizes: S
         "precision": settings.precision,
         "large": asdict(settings.large),
         "small": asdict(settings.small),
+        "small_selection": None if choice is None else choice.as_dict(),
     }
     (directory / TRAINING).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     render(directory, manifest)
@@ -59,11 +75,10 @@ def render(directory: Path, manifest: Manifest) -> None:
 
 def _head(directory: Path, manifest: Manifest, record: Mapping[str, Any]) -> str:
     tiers = "\n".join(
-        f"- `{tier.name}` ({tier.kind}): exits "
-        + ", ".join(f"`{e.name}` (temperature {e.temperature:.3f})" for e in tier.exits)
+        f"- `{tier.name}` ({tier.kind}): exits " + ", ".join(_exits(tier))
         for tier in manifest.tiers
     )
-    size = sum(calibrate.folder_size(directory / tier.name) for tier in manifest.tiers) / 1e6
+    size = sum(_folder_size(directory / tier.name) for tier in manifest.tiers) / 1e6
     note = f" {record['data_note']}" if record["data_note"] else ""
     return f"""# {manifest.name}
 
@@ -73,9 +88,9 @@ An Offramp bundle: {"pairs of texts" if manifest.pairs else "texts"} in, one of
 - id: `{manifest.id}`, made {manifest.created}
   by `offramp train` in {record["seconds"] / 60:.0f} minutes
 - data: `{record["data"]}`, {record["training_texts"]:,} texts to train on and
-  {record["held_out_texts"]:,} held out for temperatures and evidence; no held-out text, and no
+  {record["held_out_texts"]:,} held out for readouts and evidence; no held-out text, and no
   fragment of one, was trained on.{note}
-- backbone: {record["backbone"]}, licence {record["backbone_licence"]}
+{_calibrated_on(record)}- backbone: {record["backbone"]}, licence {record["backbone_licence"]}
 - weights: {size:.1f} MB, {_PRECISIONS[record["precision"]]}; every figure below was taken from the
   models as stored
 
@@ -90,9 +105,31 @@ _PRECISIONS = {
 }
 
 
+def _calibrated_on(record: Mapping[str, Any]) -> str:
+    """A line on what `offramp calibrate` was given last, where it was."""
+    if "calibrated_on" not in record:
+        return ""
+    return (
+        f"- calibrated anew on {record['held_out_texts']:,} texts of `{record['calibrated_on']}`\n"
+    )
+
+
+def _exits(tier: TierSpec) -> Iterator[str]:
+    """Each exit with how it is read out."""
+    for spec, readout in zip(tier.exits, tier.readouts_in(DEFAULT_PRECISION), strict=True):
+        how = readout.calibrator.kind.replace("_", " ")
+        yield f"`{spec.name}` ({how}{', mixed with the exits before' if readout.mix else ''})"
+
+
+def _folder_size(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def _figures(name: str, found: Mapping[str, Any]) -> str:
     exits = "\n".join(
-        f"| `{e['name']}` | {e['accuracy']:.4f} | {e['ece']:.4f} | {e['relative_cost']:.4f} |"
+        f"| `{e['name']}` | {e['accuracy']:.4f} | {e['ece']:.4f} | {e['auroc']:.4f} "
+        f"| {e['aurc']:.4f} | {e['relative_cost']:.4f} |"
         for e in found["exits"]
     )
     dial = "\n".join(
@@ -102,10 +139,12 @@ def _figures(name: str, found: Mapping[str, Any]) -> str:
     )
     return f"""## Figures on {name} ({found["examples"]:,} texts)
 
-Each exit answering everything (ECE: 15 bins; cost relative to the large tier at full depth):
+Each exit answering everything (ECE: 15 bins; AUROC: how often a right answer is
+surer than a wrong one; AURC: area under the risk-coverage curve; cost relative to the large tier at
+full depth):
 
-| exit | accuracy | ECE | cost |
-|---|---|---|---|
+| exit | accuracy | ECE | AUROC | AURC | cost |
+|---|---|---|---|---|---|
 {exits}
 
 The cascade, along the dial `objective: {{speedup: S}}` (thresholds from the bundle's evidence,

@@ -6,13 +6,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from offramp.bundle import read_evidence, read_manifest
+from offramp.bundle import DEFAULT_PRECISION, Manifest, read_evidence, read_manifest
 from offramp.decision.confidence import Measure
+from offramp.decision.evidence import Evidence
 from offramp.errors import OfframpError
-from services.models.loading import load_tier
+from services.models.loading import TierModel, load_tier
 from training import calibrate, card
-from training.data import Columns, read_labelled
-from training.figures import Figures, figures
+from training.data import Columns, LabelledTexts, read_labelled
+from training.figures import METRICS, Figures, figures
 
 
 class MismatchError(OfframpError):
@@ -28,32 +29,67 @@ class EvaluateSettings:
     columns: Columns
     measure: Measure = Measure.MAX_PROB
     record: str | None = None
+    precision: str = DEFAULT_PRECISION
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A bundle and a labelled file: the bundle's own evidence, and what its exits say of the file.
+
+    examples: of `texts`, one by one.
+    """
+
+    manifest: Manifest
+    evidence: Evidence
+    texts: LabelledTexts
+    examples: Evidence
+    tiers: tuple[TierModel, ...]
+
+
+def score(bundle: Path, data: Path, columns: Columns, precision: str = DEFAULT_PRECISION) -> Scored:
+    """Every text at every exit, all tiers in one precision. Raises BundleError and as `texts_for`.
+
+    Evidence and readouts are those of that precision.
+    """
+    manifest = read_manifest(bundle)
+    evidence = read_evidence(bundle, manifest, {tier.name: precision for tier in manifest.tiers})
+    texts = texts_for(bundle, manifest, data, columns)
+    tiers = [load_tier(bundle, tier.name) for tier in manifest.tiers]
+    logits, tokens = calibrate.cascade_logits(tiers, texts, precision)
+    examples = calibrate.evidence_of(
+        manifest.tiers, logits, texts.labels, tokens, precision=precision
+    )
+    return Scored(manifest, evidence, texts, examples, tuple(tiers))
+
+
+def texts_for(bundle: Path, manifest: Manifest, data: Path, columns: Columns) -> LabelledTexts:
+    """Labelled texts for a bundle, under the names that it gives to labels.
+
+    Raises DataError, and MismatchError for pairs where single texts are classified.
+    """
+    made = json.loads((bundle / card.TRAINING).read_text(encoding="utf-8"))
+    texts = read_labelled(data, columns, made["rename"], manifest.labels)
+    if texts.pairs != manifest.pairs:
+        kinds = ("single texts", "pairs")
+        raise MismatchError(
+            f"{data} holds {kinds[texts.pairs]}, bundle {manifest.name!r} classifies "
+            f"{kinds[manifest.pairs]}; choose the columns with --text-column and --pair-column"
+        )
+    return texts
 
 
 def run(settings: EvaluateSettings) -> Figures:
-    """Score every text at every exit; thresholds of the dial come from the bundle's evidence."""
-    manifest = read_manifest(settings.bundle)
-    evidence = read_evidence(settings.bundle, manifest)
-    made = json.loads((settings.bundle / card.TRAINING).read_text(encoding="utf-8"))
-    data = read_labelled(settings.data, settings.columns, made["rename"], manifest.labels)
-    if data.pairs != manifest.pairs:
-        kinds = ("single texts", "pairs")
-        raise MismatchError(
-            f"{settings.data} holds {kinds[data.pairs]}, bundle {manifest.name!r} classifies "
-            f"{kinds[manifest.pairs]}; choose the columns with --text-column and --pair-column"
-        )
-    tiers = [load_tier(settings.bundle, tier.name) for tier in manifest.tiers]
-    logits, tokens = calibrate.cascade_logits(tiers, data)
-    examples = calibrate.evidence_of(list(manifest.tiers), logits, data.labels, tokens)
-    found = figures(evidence, examples, settings.measure)
+    """Figures of a file; thresholds of the dial come from the bundle's evidence."""
+    scored = score(settings.bundle, settings.data, settings.columns, settings.precision)
+    found = figures(scored.evidence, scored.examples, settings.measure)
     if settings.record is not None:
         _record(settings.bundle, settings.record, found)
-        card.render(settings.bundle, manifest)
+        card.render(settings.bundle, scored.manifest)
     return found
 
 
 def _record(bundle: Path, name: str, found: Figures) -> None:
-    path = bundle / card.METRICS
+    path = bundle / METRICS
     metrics = json.loads(path.read_text(encoding="utf-8"))
     metrics[name] = found.as_dict()
     path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")

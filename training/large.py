@@ -1,116 +1,136 @@
-"""Fine-tuning of the multi-exit model: all exits at once, the earlier ones taught by the last.
+"""Fine-tuning of the multi-exit model, by the recipe that is asked for.
 
-The joint loss of *The Right Tool for the Job* (arXiv 2004.07453), with the last exit's answer as a
-second teacher of the exits before it (FastBERT, 2004.02178), deeper exits weighing more, and a
-running mean of the weights, which is what is kept.
+Common to all recipes: words are hidden at random, and a running mean of the weights is kept.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 from transformers import PreTrainedTokenizerBase
 
 from services.models.multi_exit import MultiExitClassifier, MultiExitConfig, encoder_layers
 from services.models.staged import StagedNetwork
-from training import backbone, progress
+from training import backbone, lengths, parameters, progress
 from training.augment import WordMask
-from training.batches import Encoded, encode, in_order, shuffled
-from training.data import LabelledTexts
-from training.optimise import Optimiser, autocast
+from training.batches import Batch, Encoded, encode, in_order
+from training.data import LabelledTexts, Text
+from training.device import autocast
+from training.loop import Plan, fit
+from training.recipes import RecipeError, recipe
+from training.recipes.phase import Phase
 from training.settings import LargeSettings, TrainSettings
 
-# The mean takes in the weights every so many steps: as good as every step, and cheaper.
-AVERAGE_EVERY = 4
 SCORE_BATCH = 64
+AUTO = "auto"
+EVERY_LAYER = ("all", AUTO)
 
 
 def build(
     settings: LargeSettings, labels: int
 ) -> tuple[MultiExitClassifier, PreTrainedTokenizerBase]:
-    """The backbone with fresh heads on the exits asked for."""
+    """The backbone with fresh heads on the exits asked for.
+
+    Raises BackboneError, or RecipeError for settings that do not go together.
+    """
+    recipe(settings.recipe)
+    if settings.exits == AUTO and isinstance(settings.keep, tuple):
+        raise RecipeError("keep gives a share per exit: name the exits as well, or keep auto")
     encoder, tokenizer = backbone.load(settings.backbone, settings.dropout)
-    exits = settings.exits or backbone.default_exits(len(encoder_layers(encoder)))
-    config = MultiExitConfig(exits, labels, dropout=settings.dropout)
-    return MultiExitClassifier(encoder, config), tokenizer
+    exits = _layers(settings.exits, len(encoder_layers(encoder)))
+    keep = settings.keep if isinstance(settings.keep, tuple) else None
+    config = MultiExitConfig(exits, labels, dropout=settings.dropout, keep=keep)
+    try:
+        return MultiExitClassifier(encoder, config), tokenizer
+    except ValueError as error:
+        raise RecipeError(str(error)) from None
+
+
+def _layers(exits: tuple[int, ...] | str | None, depth: int) -> tuple[int, ...]:
+    """The layers that carry a classifier while the model is trained."""
+    if exits is None:
+        return backbone.default_exits(depth)
+    if isinstance(exits, tuple):
+        return exits
+    if exits not in EVERY_LAYER:
+        raise RecipeError(f"exits {exits!r}: give layers, or one of: {', '.join(EVERY_LAYER)}")
+    return tuple(range(1, depth + 1))
 
 
 def train(
-    data: LabelledTexts, settings: TrainSettings
+    data: LabelledTexts, settings: TrainSettings, unlabelled: Sequence[Text] | None = None
 ) -> tuple[MultiExitClassifier, PreTrainedTokenizerBase]:
-    """Fine-tune on all of `data`; the model comes back in eval mode."""
+    """Fine-tune on all of `data`; the model comes back in eval mode.
+
+    unlabelled: texts that the last exit may teach the others on; only `taught` reads them.
+    With exits or keep "auto" the model comes back with every exit, and keeps all tokens: what to
+    leave out is for `training.tailor` to choose.
+    """
     options = settings.large
     network, tokenizer = build(options, len(data.label_names))
-    encoded = encode(tokenizer, data.texts, settings.max_tokens)
-    targets = torch.from_numpy(data.targets)
-    mask = WordMask(tokenizer, options.mask_words, rng := np.random.default_rng(settings.seed))
-    steps = options.epochs * math.ceil(len(encoded) / options.batch_size)
-    optimiser = Optimiser(_groups(network, options), steps, options.warmup)
-    averaged = AveragedModel(network, avg_fn=_running_mean(options.average))
-    network.train()
-    with progress.step("large tier: fine-tuning", steps) as bar:
-        for epoch in range(options.epochs):
-            for number, batch in enumerate(shuffled(encoded, options.batch_size, rng)):
-                with autocast(settings.bf16):
-                    logits = network(*mask.hide(batch).inputs)
-                loss = exit_loss(logits.float(), targets[batch.rows], options.teach)
-                optimiser.step(loss)
-                if number % AVERAGE_EVERY == 0:
-                    averaged.update_parameters(network)
-                bar.advance(f"epoch {epoch + 1}/{options.epochs} loss {loss.item():.3f}")
-    network.load_state_dict(averaged.module.state_dict())
-    return network.eval(), tokenizer
+    rng = np.random.default_rng(settings.seed)
+    mask = WordMask(tokenizer, options.mask_words, rng)
+    for phase in recipe(options.recipe)(network, options):
+        texts, aims = _lessons(data, unlabelled if phase.unlabelled else None)
+        encoded = encode(tokenizer, texts, settings.max_tokens)
+        network.requires_grad_(False)
+        phase.trained.requires_grad_(True)
+        groups = parameters.groups(network, options)
+        loss = _Loss(network, phase, aims, mask, lengths.LengthDrop(options.keep, rng))
+        fit(
+            phase.trained,
+            groups,
+            encoded,
+            loss,
+            plan=_plan(phase, options),
+            rng=rng,
+            settings=settings,
+        )
+    if options.keep == AUTO:
+        network.keep_tokens(None)
+    return network.requires_grad_(True), tokenizer
 
 
-def _running_mean(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """An exponential mean that forgets faster at first, so that a short run is not its start."""
+class _Loss:
+    """The loss of a phase on a batch, with words hidden and, where asked for, tokens dropped."""
 
-    def update(mean: Tensor, latest: Tensor, count: Tensor | int) -> Tensor:
-        kept = min(decay, (1 + int(count)) / (10 + int(count)))
-        return torch.lerp(latest, mean, kept)
+    def __init__(
+        self,
+        network: MultiExitClassifier,
+        phase: Phase,
+        aims: Tensor,
+        mask: WordMask,
+        drop: lengths.LengthDrop,
+    ) -> None:
+        self._network, self._phase, self._aims = network, phase, aims
+        self._mask, self._drop = mask, drop
 
-    return update
-
-
-def exit_loss(logits: Tensor, targets: Tensor, teach: float) -> Tensor:
-    """Loss of logits (E, B, C) against label distributions (B, C).
-
-    Exit e of E weighs (e / E)^2, so that the earlier ones do not cost the last one its accuracy. An
-    exit before the last learns from the label and, with weight
-    `teach`, from the last exit's answer.
-    """
-    exits = len(logits)
-    logs = logits.log_softmax(dim=-1)
-    last = logs[-1].detach().exp()
-    weights = (torch.arange(1, exits + 1, device=logits.device) / exits) ** 2
-    aims = [(1 - teach) * targets + teach * last] * (exits - 1) + [targets]
-    losses = torch.stack([-(aim * log).sum(-1).mean() for aim, log in zip(aims, logs, strict=True)])
-    return (weights * losses).sum() / weights.sum()
+    def __call__(self, batch: Batch) -> Tensor:
+        self._drop.redraw(self._network)
+        inputs = self._mask.hide(batch).inputs
+        return self._phase.loss(self._network, inputs, batch.of(self._aims))
 
 
-def _groups(network: MultiExitClassifier, options: LargeSettings) -> Iterator[dict[str, object]]:
-    """Parameters by learning rate: heads fast, encoder layers slower the deeper down they lie."""
-    layers = list(encoder_layers(network.encoder))
-    yield from _decayed(network.heads, options.head_learning_rate, options.weight_decay)
-    in_layers = {id(p) for layer in layers for p in layer.parameters()}
-    for height, layer in enumerate(reversed(layers)):
-        rate = options.learning_rate * options.layer_decay**height
-        yield from _decayed(layer, rate, options.weight_decay)
-    rest = [p for p in network.encoder.parameters() if id(p) not in in_layers]
-    rate = options.learning_rate * options.layer_decay ** len(layers)
-    yield {"params": rest, "lr": rate, "weight_decay": 0.0}
+def _lessons(data: LabelledTexts, unlabelled: Sequence[Text] | None) -> tuple[list[Text], Tensor]:
+    """All texts, and their aims (N, C): zeros for a text without a label."""
+    more = list(unlabelled or ())
+    none = torch.zeros(len(more), len(data.label_names))
+    return [*data.texts, *more], torch.cat([torch.from_numpy(data.aims), none])
 
 
-def _decayed(module: torch.nn.Module, rate: float, decay: float) -> Iterator[dict[str, object]]:
-    matrices = [p for p in module.parameters() if p.ndim > 1]
-    vectors = [p for p in module.parameters() if p.ndim <= 1]
-    yield {"params": matrices, "lr": rate, "weight_decay": decay}
-    yield {"params": vectors, "lr": rate, "weight_decay": 0.0}
+def _plan(phase: Phase, options: LargeSettings) -> Plan:
+    return Plan(
+        phase=phase.name,
+        title=phase.title,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        warmup=options.warmup,
+        average=options.average,
+    )
 
 
 @torch.inference_mode()
@@ -119,12 +139,13 @@ def score(
 ) -> np.ndarray:
     """Logits (E, N, C) of every exit, in fp32 unless bf16 is asked for."""
     network.eval()
+    device = next(network.parameters()).device
     batches = math.ceil(len(encoded) / SCORE_BATCH)
     parts, rows = [], []
     with progress.step(title, batches) as bar:
         for batch in in_order(encoded, SCORE_BATCH):
-            with autocast(bf16):
-                parts.append(network(*batch.inputs).float().numpy())
+            with autocast(bf16, device):
+                parts.append(network(*batch.to(device).inputs).float().cpu().numpy())
             rows.append(batch.rows)
             bar.advance()
     logits = np.concatenate(parts, axis=1)

@@ -1,9 +1,9 @@
-"""The optimiser and schedule that both tiers are trained with."""
+"""The optimiser and schedule that every network is trained with."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ CLIP = 1.0
 class Optimiser:
     """AdamW with linear warm-up, linear decay, and clipped gradients."""
 
-    def __init__(self, groups: Iterable[dict[str, object]], steps: int, warmup: float) -> None:
+    def __init__(self, groups: Iterable[dict[str, Any]], steps: int, warmup: float) -> None:
         self._adam = torch.optim.AdamW(groups, fused=True)
         self._parameters = [p for group in self._adam.param_groups for p in group["params"]]
         rising = max(1.0, warmup * steps)
@@ -30,14 +30,11 @@ class Optimiser:
         self._adam.step()
         self._schedule.step()
 
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on."""
+        return {"adam": self._adam.state_dict(), "schedule": self._schedule.state_dict()}
 
-def autocast(bf16: bool | None) -> contextlib.AbstractContextManager[object]:
-    """bf16 arithmetic where asked for; None: where this processor is quicker with it."""
-    wanted = bf16_is_native() if bf16 is None else bf16
-    return torch.autocast("cpu", torch.bfloat16, enabled=wanted)
-
-
-def bf16_is_native() -> bool:
-    """Whether this processor multiplies bf16 matrices in hardware."""
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+        self._adam.load_state_dict(state["adam"])
+        self._schedule.load_state_dict(state["schedule"])

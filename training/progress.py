@@ -21,6 +21,11 @@ console = Console(stderr=True)
 TENTHS = 10
 
 
+def say(message: str) -> None:
+    """Tell what is going on, in a line of its own however long it is."""
+    console.print(message, highlight=False, soft_wrap=True)
+
+
 class Step(Protocol):
     """One long step: tell it how far it is."""
 
@@ -30,9 +35,9 @@ class Step(Protocol):
 
 
 class _BarStep:
-    def __init__(self, progress: Progress, total: int, title: str) -> None:
+    def __init__(self, progress: Progress, total: int, title: str, done: int) -> None:
         self._progress = progress
-        self._task = progress.add_task(title, total=total, note="")
+        self._task = progress.add_task(title, total=total, completed=done, note="")
 
     def advance(self, note: str = "") -> None:
         self._progress.update(self._task, advance=1, note=note)
@@ -41,27 +46,29 @@ class _BarStep:
 class _LogStep:
     """A line at every tenth of the way, where no bar can be drawn."""
 
-    def __init__(self, total: int, title: str) -> None:
-        self._title, self._total, self._done = title, total, 0
-        self._began = time.monotonic()
+    def __init__(self, total: int, title: str, done: int) -> None:
+        self._title, self._total, self._done = title, total, done
+        self._before, self._began = done, time.monotonic()
 
     def advance(self, note: str = "") -> None:
         self._done += 1
         if self._done * TENTHS // self._total > (self._done - 1) * TENTHS // self._total:
             spent = time.monotonic() - self._began
-            left = spent * (self._total - self._done) / self._done
-            console.print(
+            left = spent * (self._total - self._done) / (self._done - self._before)
+            say(
                 f"{self._title}: {self._done}/{self._total}, {spent:.0f} s, "
-                f"{left:.0f} s left {note}",
-                highlight=False,
+                f"{left:.0f} s left {note}"
             )
 
 
 @contextmanager
-def step(title: str, total: int) -> Iterator[Step]:
-    """Show a bar for `total` units while the block runs; in a log, a line at every tenth."""
+def step(title: str, total: int, done: int = 0) -> Iterator[Step]:
+    """Show a bar for `total` units while the block runs; in a log, a line at every tenth.
+
+    done: units that an earlier run had done already.
+    """
     if not console.is_terminal:
-        yield _LogStep(total, title)
+        yield _LogStep(total, title, done)
         return
     progress = Progress(
         TextColumn("{task.description}"),
@@ -74,4 +81,4 @@ def step(title: str, total: int) -> Iterator[Step]:
         console=console,
     )
     with progress:
-        yield _BarStep(progress, total, title)
+        yield _BarStep(progress, total, title, done)

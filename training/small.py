@@ -1,26 +1,33 @@
-"""Distillation of the student from the large tier's last exit."""
+"""The small tier: students distilled from the large one, and the choice between them."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
 
+from services.models.flops import exit_flops
 from services.models.multi_exit import MultiExitClassifier
-from services.models.student import Student, StudentConfig
-from training import progress
-from training.augment import altered
-from training.batches import Encoded, encode, shuffled
-from training.data import LabelledTexts
-from training.large import score
-from training.optimise import Optimiser, autocast
+from services.models.staged import StagedNetwork
+from training.batches import encode
+from training.choose import Candidate, Choice, can_win, choose
+from training.data import LabelledTexts, Text
+from training.large import AUTO, score
+from training.progress import console
 from training.settings import SmallSettings, TrainSettings
+from training.students import fresh, pool
+from training.students.distil import distil
+from training.trial import trial_evidence
 
-WARMUP = 0.05
+# What `auto` tries, cheapest first; a recurrent student costs as much as a convolutional one, and
+# runs slower.
+CANDIDATES = ("static", "conv", "shallow")
+
+
+def check(options: SmallSettings, teacher: MultiExitClassifier) -> None:
+    """Raise StudentError where what is asked for cannot be distilled from this large tier."""
+    fresh.check(CANDIDATES if options.kind == AUTO else (options.kind,), options, teacher)
 
 
 def train(
@@ -28,65 +35,92 @@ def train(
     teacher: MultiExitClassifier,
     tokenizer: PreTrainedTokenizerBase,
     settings: TrainSettings,
-) -> Student:
-    """Distil a student on the texts and their altered copies; it comes back in eval mode."""
-    options = settings.small
-    rng = np.random.default_rng(settings.seed + 1)
-    encoded = encode(tokenizer, data.texts, settings.max_tokens)
-    copies = altered(encoded, options.augment, tokenizer, rng)
-    pool = _joined(encoded, copies)
-    answers = score(teacher, pool, "large tier: labelling altered texts", settings.bf16)[-1]
-    aims = torch.from_numpy(answers).softmax(dim=-1)
-    # A text's own label counts beside the teacher's answer; altered copies have no label.
-    aims[: len(data)] = 0.5 * (aims[: len(data)] + torch.from_numpy(data.targets))
-    student = _fresh(teacher, len(data.label_names), options)
-    _fit(student, pool, aims, settings, rng)
-    return student.eval()
+    unlabelled: Sequence[Text] | None = None,
+) -> StagedNetwork:
+    """Distil a student of the kind that the settings name; it comes back in eval mode.
 
-
-def _fit(
-    student: Student, pool: Encoded, aims: Tensor, settings: TrainSettings, rng: np.random.Generator
-) -> None:
-    options = settings.small
-    steps = options.epochs * math.ceil(len(pool) / options.batch_size)
-    group = {
-        "params": list(student.parameters()),
-        "lr": options.learning_rate,
-        "weight_decay": options.weight_decay,
-    }
-    optimiser = Optimiser([group], steps, WARMUP)
-    student.train()
-    with progress.step("small tier: distilling", steps) as bar:
-        for epoch in range(options.epochs):
-            for batch in shuffled(pool, options.batch_size, rng):
-                with autocast(settings.bf16):
-                    logits = student(*batch.inputs)[0]
-                loss = functional.cross_entropy(logits.float(), aims[batch.rows])
-                optimiser.step(loss)
-                bar.advance(f"epoch {epoch + 1}/{options.epochs} loss {loss.item():.3f}")
-
-
-def _fresh(teacher: MultiExitClassifier, labels: int, options: SmallSettings) -> Student:
-    """A student whose token embeddings are the teacher's, on their main directions."""
-    known = teacher.encoder.get_parameter("embeddings.word_embeddings.weight").detach()
-    config = StudentConfig(
-        vocabulary=len(known),
-        labels=labels,
-        embedding=min(options.embedding, known.shape[1]),
-        width=options.width,
-        dropout=options.dropout,
-    )
-    student = Student(config)
-    centred = known - known.mean(dim=0)
-    _, _, directions = torch.linalg.svd(centred, full_matrices=False)
-    projected = centred @ directions[: config.embedding].T
-    with torch.no_grad():
-        student.tokens.weight.copy_(projected / projected.std())
+    Raises StudentError for what is not one kind.
+    """
+    kind = settings.small.kind
+    fresh.check((kind,), settings.small, teacher)
+    lessons = pool.gather(data, teacher, tokenizer, settings, unlabelled)
+    student = fresh.make(kind, data, teacher, tokenizer, settings)
+    distil(student, kind, lessons, settings)
     return student
 
 
-def _joined(first: Encoded, second: Encoded) -> Encoded:
-    segments = None
-    if first.segments is not None and second.segments is not None:
-        segments = first.segments + second.segments
-    return Encoded(first.ids + second.ids, segments, first.padding)
+def select(
+    data: LabelledTexts,
+    teacher: MultiExitClassifier,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: TrainSettings,
+    unlabelled: Sequence[Text] | None = None,
+    *,
+    fitting: LabelledTexts,
+    choosing: LabelledTexts,
+) -> tuple[StagedNetwork, Choice | None]:
+    """The small tier and, where the kind was left to be chosen, what the choice was between.
+
+    fitting: held-out texts that temperatures are fitted on; choosing: others, to choose on. None
+    that guarantees are tested on may be among them.
+    """
+    if settings.small.kind != AUTO:
+        return train(data, teacher, tokenizer, settings, unlabelled), None
+    check(settings.small, teacher)
+    lessons = pool.gather(data, teacher, tokenizer, settings, unlabelled)
+    contest = Contest(teacher, tokenizer, fitting, choosing, settings)
+    for kind in CANDIDATES:
+        student = fresh.make(kind, data, teacher, tokenizer, settings)
+        if contest.admits(kind, student):
+            distil(student, kind, lessons, settings)
+            contest.enter(kind, student)
+    choice = contest.choice()
+    console.print(choice.note)
+    return contest.students[choice.name], choice
+
+
+class Contest:
+    """Students before the same large tier, on the same held-out texts."""
+
+    def __init__(
+        self,
+        teacher: MultiExitClassifier,
+        tokenizer: PreTrainedTokenizerBase,
+        fitting: LabelledTexts,
+        choosing: LabelledTexts,
+        settings: TrainSettings,
+    ) -> None:
+        self.students: dict[str, StagedNetwork] = {}
+        self._teacher, self._fitting = teacher, len(fitting)
+        self._texts = encode(tokenizer, (*fitting.texts, *choosing.texts), settings.max_tokens)
+        self._labels = np.concatenate([fitting.labels, choosing.labels])
+        self._large = score(teacher, self._texts, "large tier: held-out texts")
+        self._candidates: list[Candidate] = []
+        self._untried: dict[str, float] = {}
+
+    def admits(self, kind: str, student: StagedNetwork) -> bool:
+        """Whether a student could win; one that costs more than a whole cascade need not learn."""
+        tokens = self._texts.lengths[self._fitting :]
+        full = exit_flops(self._teacher)[-1].at(tokens)
+        alone = float((exit_flops(student)[-1].at(tokens) / full).mean())
+        admitted = can_win(alone, self._candidates)
+        if not admitted:
+            self._untried[kind] = alone
+        return admitted
+
+    def enter(self, kind: str, student: StagedNetwork) -> None:
+        """Score a student, now that it has learned."""
+        own = score(student, self._texts, f"small tier, {kind}: held-out texts")
+        evidence = trial_evidence(
+            {"small": student, "large": self._teacher},
+            np.concatenate([own, self._large]),
+            self._labels,
+            self._texts.lengths,
+            self._fitting,
+        )
+        self.students[kind] = student
+        self._candidates.append(Candidate(kind, evidence))
+
+    def choice(self) -> Choice:
+        """Which of those entered stays."""
+        return choose(self._candidates, self._untried)

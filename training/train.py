@@ -3,66 +3,96 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 
-from training import assemble, calibrate, classifier, large, small
-from training.data import DataError, LabelledTexts, read_labelled
-from training.progress import console
+import offramp
+from training import assemble, large, small
+from training.checkpoint import Checkpoint, fingerprint
+from training.data import LabelledTexts, Text
+from training.parting import part
+from training.prepare import Prepared, prepare
+from training.progress import say
+from training.report import write as report
 from training.settings import TrainSettings
-from training.split import split
+from training.tailor import tailored
+
+# What a run that goes on may do otherwise: where things lie, and how quickly they are computed.
+PLACES = {"data", "validation", "unlabelled", "columns", "out", "checkpoint", "name", "report"}
+FREE_SETTINGS = PLACES | {"threads", "device", "data_note", "precision"}
 
 
 def run(settings: TrainSettings) -> Path:
     """Train, distil, calibrate, and write the bundle; return its folder.
 
-    Raises OfframpError subclasses; what cannot work is said before anything long is begun.
+    Killed, and started again with the same settings, it goes on from its checkpoint. Raises
+    OfframpError subclasses; what cannot work is said before anything long is begun.
     """
-    assemble.check_target(settings.out)
-    torch.manual_seed(settings.seed)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    data = _limited(read_labelled(settings.data, settings.columns, settings.rename), settings)
-    parts = _split(data, settings)
+    prepared = prepare(settings)
+    settings = prepared.settings
+    say(prepared.summary)
+    checkpoint = Checkpoint(settings.checkpoint or beside(settings.out))
+    settings = replace(settings, checkpoint=checkpoint.folder)
+    if checkpoint.claim(_identity(prepared)):
+        say(f"going on from the checkpoint in {checkpoint.folder}")
     started = time.monotonic()
-    finished = _finished_classifier(settings, data)
-    network, tokenizer = large.train(parts.fit, settings)
-    if finished is None:
-        student = small.train(parts.fit, network, tokenizer, settings)
-        finished = assemble.Tier(student, tokenizer)
-    models = assemble.Models(finished, assemble.Tier(network, tokenizer))
-    return assemble.write(settings, parts, models, time.monotonic() - started)
+    models = _models(prepared, settings)
+    bundle = assemble.write(settings, prepared.parts, models, time.monotonic() - started)
+    checkpoint.remove()
+    if settings.report is not None:
+        share, seed = settings.readout_share, settings.seed
+        report.write(bundle, settings.report, prepared.parts.held_out, share, seed)
+    return bundle
 
 
-def _finished_classifier(settings: TrainSettings, data: LabelledTexts) -> assemble.Tier | None:
-    """The classifier that was named as small tier; loaded first, so that a mistake shows early."""
-    if settings.small.classifier is None:
-        return None
-    return assemble.Tier(*classifier.load(settings.small.classifier, data.label_names))
+def beside(out: Path) -> Path:
+    """Where the checkpoint of a run lies unless another folder is named."""
+    return out.with_name(f"{out.name}.partial")
 
 
-def _limited(data: LabelledTexts, settings: TrainSettings) -> LabelledTexts:
-    if settings.limit is None or settings.limit >= len(data):
-        return data
-    chosen = np.random.default_rng(settings.seed).permutation(len(data))[: settings.limit]
-    return data.subset(np.sort(chosen))
+def _models(prepared: Prepared, settings: TrainSettings) -> assemble.Models:
+    """Both tiers, trained on what is not held out, and fitted to each other on a part of that."""
+    torch.manual_seed(settings.seed)
+    held_out = prepared.parts.held_out
+    places = part(held_out.labels, settings.readout_share, settings.seed)
+    seen = {
+        "fitting": held_out.subset(places.readouts),
+        "choosing": held_out.subset(places.choosing),
+    }
+    network, tokenizer = large.train(prepared.parts.fit, settings, prepared.unlabelled)
+    large_tier, choice = assemble.Tier(network, tokenizer), None
+    if prepared.finished is not None:
+        small_tier = assemble.Tier(*prepared.finished)
+    else:
+        student, choice = small.select(
+            prepared.parts.fit, network, tokenizer, settings, prepared.unlabelled, **seen
+        )
+        small_tier = assemble.Tier(student, tokenizer)
+    network = tailored(small_tier, large_tier, **seen, settings=settings)
+    return assemble.Models(small_tier, assemble.Tier(network, tokenizer), choice)
 
 
-def _split(data: LabelledTexts, settings: TrainSettings) -> assemble.Parts:
-    found = split(data, settings.hold_out, settings.seed)
-    parts = assemble.Parts(data.subset(found.train), data.subset(found.held_out))
-    calibrate.parts(len(parts.held_out), settings.temperature_share, settings.seed)
-    for part, name in ((parts.fit, "training"), (parts.held_out, "held-out")):
-        missing = set(range(len(data.label_names))) - set(part.labels.tolist())
-        if missing:
-            names = ", ".join(data.label_names[i] for i in sorted(missing))
-            raise DataError(
-                f"the {name} part has no example of: {names}; bring more of them or drop the label"
-            )
-    console.print(
-        f"{len(data):,} distinct texts, {len(data.label_names)} labels: "
-        f"{len(parts.fit):,} to train on, {len(parts.held_out):,} held out to calibrate"
-    )
-    return parts
+def _identity(prepared: Prepared) -> dict[str, Any]:
+    """What a run must agree in with the one whose checkpoint it goes on from."""
+    settings, parts = asdict(prepared.settings), prepared.parts
+    return {
+        "settings": {name: value for name, value in settings.items() if name not in FREE_SETTINGS},
+        "training texts": _content(parts.fit),
+        "held-out texts": _content(parts.held_out),
+        "unlabelled texts": fingerprint(*_written(prepared.unlabelled or ())),
+        "versions": {"offramp": offramp.__version__, "torch": torch.__version__},
+    }
+
+
+def _content(data: LabelledTexts) -> str:
+    return fingerprint(*_written(data.texts), data.targets.tobytes(), *data.label_names)
+
+
+def _written(texts: Iterable[Text]) -> Iterable[str]:
+    return (f"{text.text}\0{text.pair or ''}" for text in texts)

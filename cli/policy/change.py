@@ -48,7 +48,5 @@ def change(
         after = client.admin.set_policy(policy, before.route, ttl=time)
     until = f" until {after.expires_at.astimezone():%H:%M:%S}" if after.expires_at else ""
     typer.echo(f"route {after.route}: policy version {after.version} is in force{until}\n")
-    console = Console()
-    console.print(tables.exits(after.thresholds, after.forecast))
-    typer.echo("")
-    console.print(tables.forecasts({"before": before.forecast, "now": after.forecast}))
+    columns = {"before": before.forecast, "now": after.forecast}
+    tables.show(Console(), after.thresholds, columns, after.guarantee)

@@ -59,10 +59,8 @@ def check(
         now = client.admin.policy()
         policy = wanted.changed(now.yaml, objective, confidence, file)
         checked = client.admin.check_policy(policy, now.route)
-    console = Console()
-    console.print(tables.exits(checked.thresholds, checked.forecast))
-    typer.echo("")
-    console.print(tables.forecasts({"in force": now.forecast, "checked": checked.forecast}))
+    columns = {"in force": now.forecast, "checked": checked.forecast}
+    tables.show(Console(), checked.thresholds, columns, checked.guarantee)
 
 
 def _offline(
@@ -83,10 +81,10 @@ def _offline(
         measure = _print_forecast(
             loaded, wanted.changed(DEFAULT_POLICY, objective, confidence, file)
         )
-    examples = len(loaded.evidence.labels)
+    examples = len(loaded.evidence.choosing.labels)
     typer.echo(
         f"the dial of bundle {manifest.name} ({manifest.id}), forecast on {examples} texts, "
-        f"confidence {measure}; cost 1 is full depth with no small tier:\n"
+        f"confidence {measure}; speedup over full depth with no small tier:\n"
     )
     console.print(tables.dial(_dial(loaded, measure)))
 
@@ -99,15 +97,13 @@ def _print_forecast(loaded: LoadedRoute, policy: dict[str, object]) -> Measure:
     from cli.policy import tables
     from offramp.config import parse
     from router.config import PolicySettings
-    from router.policy import solve
+    from router.objective import solve
 
     settings = parse(yaml.safe_dump(policy), PolicySettings, "policy")
     solution = solve(loaded, settings)
     thresholds = dict(zip(loaded.exits, solution.thresholds, strict=True))
-    console = Console()
-    console.print(tables.exits(thresholds, solution.forecast))
-    typer.echo("")
-    console.print(tables.forecasts({"forecast": solution.forecast}))
+    columns = {"forecast": solution.forecast}
+    tables.show(Console(), thresholds, columns, solution.guarantee)
     typer.echo("")
     return settings.confidence
 
@@ -124,7 +120,8 @@ def _dial(loaded: LoadedRoute, measure: Measure) -> tuple[DialPoint, ...]:
     if len(settings) < DIAL_SETTINGS:
         steps = range(DIAL_SETTINGS)
         settings |= {_floor(speedups[-1] ** (step / (DIAL_SETTINGS - 1))) for step in steps}
-    return dial(loaded.evidence, loaded.evidence, measure, _spread(sorted(settings)))
+    evidence = loaded.evidence.choosing
+    return dial(evidence, evidence, measure, _spread(sorted(settings)))
 
 
 def _floor(speedup: float) -> float:

@@ -31,11 +31,6 @@ def show(
     if live:
         typer.echo(f"bundle {live.bundle_id}")
     typer.echo("")
-    typer.echo(policy.yaml.rstrip())
-    console = Console()
-    for table in (
-        tables.exits(policy.thresholds, policy.forecast, live),
-        tables.forecasts({"forecast": policy.forecast}, live),
-    ):
-        typer.echo("")
-        console.print(table)
+    typer.echo(f"{policy.yaml.rstrip()}\n")
+    columns = {"forecast": policy.forecast}
+    tables.show(Console(), policy.thresholds, columns, policy.guarantee, live)

@@ -9,17 +9,22 @@ from rich.table import Table
 
 from offramp.decision.plan import NEVER
 
+SCOPE = "for texts like the evidence, and requests not cut short by max_cost, last_exit or time"
+
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from offramp.client import RouteStatus
+    from offramp.decision.guarantee import Guarantee
     from offramp.decision.simulate import Forecast
     from training.figures import DialPoint
 
 
 def plain_table(*columns: str) -> Table:
-    """A table without lines; every column but the first is of numbers."""
+    """A table without lines; every column but the first is of numbers. Cuts nothing off."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left")
+        table.add_column(column, justify="right" if index else "left", overflow="fold")
     return table
 
 
@@ -28,6 +33,21 @@ def threshold(value: float) -> str:
     if value >= NEVER:
         return "never"
     return "always" if value <= 0 else f"{value:.4f}"
+
+
+def show(
+    console: Console,
+    thresholds: Mapping[str, float],
+    columns: Mapping[str, Forecast],
+    guarantee: Guarantee | None,
+    live: RouteStatus | None = None,
+) -> None:
+    """Print a policy: its exits, its forecast (the last of the columns), what was certified."""
+    console.print(exits(thresholds, list(columns.values())[-1], live))
+    console.print()
+    console.print(forecasts(columns, live))
+    if guarantee is not None:
+        console.print(f"\nguarantee: {guarantee}\n{SCOPE}", highlight=False)
 
 
 def exits(
@@ -74,13 +94,12 @@ def dial(points: Iterable[DialPoint]) -> Table:
     """One row per setting of the dial."""
     points = list(points)
     names = list(points[0].thresholds) if points else []
-    table = plain_table("speedup:", *names, "accuracy", "cost", "speedup", "escalated")
+    table = plain_table("speedup:", *names, "accuracy", "speedup", "escalated")
     for point in points:
         table.add_row(
             f"{point.setting:g}",
             *(threshold(point.thresholds[name]) for name in names),
             f"{point.accuracy:.4f}",
-            f"{point.mean_cost:.4f}",
             f"{point.speedup_flops:.2f}x",
             f"{point.escalation_rate:.1%}",
         )

@@ -18,12 +18,13 @@ Objective = Annotated[
     str | None,
     typer.Option(
         metavar="YAML",
-        help="`speedup: 5`, `mean_cost: 0.2`, `threshold: 0.9`, or "
-        "`thresholds: {small: 0.93, large@2: 0.9}`.",
+        help="`speedup: 5`, `mean_cost: 0.2`, `threshold: 0.9`, "
+        "`thresholds: {small: 0.93, large@2: 0.9}`, or certified: "
+        "`{max_accuracy_loss: 0.01, confidence: 0.95, method: ltt}`, `max_disagreement: 0.02`.",
     ),
 ]
 Measure = Annotated[
-    str | None, typer.Option(metavar="NAME", help="`max_prob`, `margin` or `entropy`.")
+    str | None, typer.Option(metavar="NAME", help="`max_prob`, `margin`, `entropy` or `learned`.")
 ]
 PolicyFile = Annotated[
     Path | None,

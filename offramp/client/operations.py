@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from offramp.decision.confidence import Measure
+from offramp.decision.guarantee import Guarantee
 from offramp.decision.simulate import Forecast
 
 
@@ -21,6 +22,7 @@ class RouteStatus:
     speedup: float
     escalation_ratio: float
     exits: Mapping[str, int]
+    guarantee: Guarantee | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Policy:
     """A policy in force, or one that was checked, and what the bundle's evidence says of it.
 
     yaml: the policy part of the config.  source: "file" or "admin".
+    guarantee: what was certified of the thresholds; None where the objective asks for none.
     """
 
     route: str
@@ -74,3 +77,4 @@ class Policy:
     forecast: Forecast
     source: str
     expires_at: datetime | None
+    guarantee: Guarantee | None

@@ -30,6 +30,8 @@ class Override:
     max_cost: exits that cost more than this, relative to full depth, are not run.
     last_exit: the deepest exit that may be run, for example "large@4".
     full_depth: straight to the last exit: the reference answer, at the reference cost.
+
+    max_cost and last_exit void the guarantee of a certified policy for this request.
     """
 
     min_confidence: float | None = None

@@ -9,6 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from offramp import errors
 from offramp.client import operations, results
+from offramp.decision.guarantee import DEFAULT_CONFIDENCE, Guarantee, Loss, Terms
+from offramp.decision.risk import Method
 from offramp.decision.simulate import Forecast
 from offramp.rpc.wire import error_from_item, measure_from_proto
 from offramp.v1 import admin_pb2, common_pb2, router_pb2
@@ -93,6 +95,7 @@ def policy_from_proto(message: admin_pb2.Policy) -> operations.Policy:
         ),
         source=message.source,
         expires_at=_time(message.expires_at) if message.HasField("expires_at") else None,
+        guarantee=_guarantee(message),
     )
 
 
@@ -131,7 +134,21 @@ def _route(message: admin_pb2.RouteStatus) -> operations.RouteStatus:
         speedup=message.speedup,
         escalation_ratio=message.escalation_ratio,
         exits={e.exit: e.requests for e in message.exits},
+        guarantee=_guarantee(message),
     )
+
+
+def _guarantee(message: admin_pb2.Policy | admin_pb2.RouteStatus) -> Guarantee | None:
+    if not message.HasField("guarantee"):
+        return None
+    found = message.guarantee
+    terms = Terms(
+        Loss(found.loss),
+        found.limit,
+        Method(found.method),
+        found.confidence if found.HasField("confidence") else DEFAULT_CONFIDENCE,
+    )
+    return Guarantee(terms, found.examples, found.observed, found.bound)
 
 
 def _cost(message: router_pb2.Cost) -> results.Cost:

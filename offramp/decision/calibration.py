@@ -1,20 +1,15 @@
-"""Calibration: temperatures that make confidence mean accuracy (Guo et al., arXiv 1706.04599)."""
+"""Calibration: does confidence mean accuracy? The temperature that helps, and what is left."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 
 Array = NDArray[np.float64]
 LOG_TEMPERATURE_BOUNDS = (-3.0, 3.0)
-
-
-def probabilities(logits: NDArray[np.floating], temperature: float) -> Array:
-    """softmax(logits / temperature) over the last axis, in float64."""
-    found: Array = softmax(np.asarray(logits, dtype=np.float64) / temperature, axis=-1)
-    return found
+LEAST_PROBABILITY = 1e-300
 
 
 def negative_log_likelihood(
@@ -25,9 +20,17 @@ def negative_log_likelihood(
     return float(-logs[np.arange(len(labels)), labels].mean())
 
 
+def log_loss(probabilities: Array, labels: NDArray[np.integer]) -> Array:
+    """Nats per example (N,) that probabilities (N, C) lose on labels (N,)."""
+    given = probabilities[np.arange(len(labels)), labels]
+    nats: Array = -np.log(np.maximum(given, LEAST_PROBABILITY))
+    return nats
+
+
 def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
     """The temperature that minimises the negative log likelihood of logits (N, C).
 
+    After Guo et al. (arXiv 1706.04599).
     Raises ValueError for an empty set.
     """
     if len(labels) == 0:

@@ -12,11 +12,15 @@ Array = NDArray[np.float64]
 
 
 class Measure(StrEnum):
-    """Names of the measures, as the config spells them."""
+    """Names of the measures, as the config spells them.
+
+    LEARNED is fitted per exit (`offramp.decision.learned`); the others are the functions below.
+    """
 
     MAX_PROB = "max_prob"
     MARGIN = "margin"
     ENTROPY = "entropy"
+    LEARNED = "learned"
 
 
 def max_prob(probabilities: Array) -> Array:
@@ -48,5 +52,12 @@ MEASURES: dict[Measure, Callable[[Array], Array]] = {
 
 
 def confidence(probabilities: Array, measure: Measure = Measure.MAX_PROB) -> Array:
-    """Confidence of calibrated probabilities (..., C), clipped into 0..1."""
+    """Confidence of calibrated probabilities (..., C), clipped into 0..1.
+
+    Raises ValueError for LEARNED, which takes more than probabilities: see `Readout.confidence`.
+    """
+    if measure not in MEASURES:
+        raise ValueError(
+            f"{measure} is no function of the probabilities; it is an exit's own score"
+        )
     return np.clip(MEASURES[measure](probabilities), 0.0, 1.0)

@@ -16,6 +16,7 @@ _MEASURES = {
     Measure.MAX_PROB: common_pb2.CONFIDENCE_MEASURE_MAX_PROB,
     Measure.MARGIN: common_pb2.CONFIDENCE_MEASURE_MARGIN,
     Measure.ENTROPY: common_pb2.CONFIDENCE_MEASURE_ENTROPY,
+    Measure.LEARNED: common_pb2.CONFIDENCE_MEASURE_LEARNED,
 }
 _MEASURES_BACK = {value: measure for measure, value in _MEASURES.items()}
 _STATUS_BY_NUMBER = {status.value[0]: status for status in grpc.StatusCode}

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from offramp.v1 import common_pb2 as offramp_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16offramp/v1/admin.proto\x12\nofframp.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17offramp/v1/common.proto\"\x12\n\x10GetStatusRequest\"\xce\x01\n\x11GetStatusResponse\x12\'\n\x06routes\x18\x01 \x03(\x0b\x32\x17.offramp.v1.RouteStatus\x12%\n\x05tiers\x18\x02 \x03(\x0b\x32\x16.offramp.v1.TierStatus\x12(\n\x06reload\x18\x03 \x01(\x0b\x32\x18.offramp.v1.ReloadStatus\x12\x0f\n\x07version\x18\x04 \x01(\t\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xaa\x01\n\x0bRouteStatus\x12\r\n\x05route\x18\x01 \x01(\t\x12\x11\n\tbundle_id\x18\x02 \x01(\t\x12\x16\n\x0epolicy_version\x18\x03 \x01(\x04\x12\x10\n\x08requests\x18\x04 \x01(\x04\x12\x0f\n\x07speedup\x18\x05 \x01(\x01\x12\x18\n\x10\x65scalation_ratio\x18\x06 \x01(\x01\x12$\n\x05\x65xits\x18\x07 \x03(\x0b\x32\x15.offramp.v1.ExitCount\"+\n\tExitCount\x12\x0c\n\x04\x65xit\x18\x01 \x01(\t\x12\x10\n\x08requests\x18\x02 \x01(\x04\"b\n\nTierStatus\x12\x0c\n\x04tier\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x11\n\treachable\x18\x03 \x01(\x08\x12\x11\n\tin_flight\x18\x04 \x01(\r\x12\x0f\n\x07\x62\x61\x63kend\x18\x05 \x01(\t\"\x99\x01\n\x0cReloadStatus\x12\x16\n\x0elast_succeeded\x18\x01 \x01(\x08\x12\x33\n\x0flast_attempt_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x18\n\x10restart_required\x18\x04 \x03(\t\x12\x13\n\x0b\x63onfig_hash\x18\x05 \x01(\t\"\x86\x02\n\x06Policy\x12\r\n\x05route\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0c\n\x04yaml\x18\x03 \x01(\t\x12\x31\n\nconfidence\x18\x04 \x01(\x0e\x32\x1d.offramp.v1.ConfidenceMeasure\x12-\n\nthresholds\x18\x05 \x03(\x0b\x32\x19.offramp.v1.ExitThreshold\x12,\n\x08\x66orecast\x18\x06 \x01(\x0b\x32\x1a.offramp.v1.PolicyForecast\x12\x0e\n\x06source\x18\x07 \x01(\t\x12.\n\nexpires_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb5\x01\n\x0ePolicyForecast\x12\x10\n\x08\x61\x63\x63uracy\x18\x01 \x01(\x01\x12\x1b\n\x13\x66ull_depth_accuracy\x18\x02 \x01(\x01\x12\x11\n\tmean_cost\x18\x03 \x01(\x01\x12\x0f\n\x07speedup\x18\x04 \x01(\x01\x12\x18\n\x10\x65scalation_ratio\x18\x05 \x01(\x01\x12$\n\x05\x65xits\x18\x06 \x03(\x0b\x32\x15.offramp.v1.ExitShare\x12\x10\n\x08\x65xamples\x18\x07 \x01(\r\"(\n\tExitShare\x12\x0c\n\x04\x65xit\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\"!\n\x10GetPolicyRequest\x12\r\n\x05route\x18\x01 \x01(\t\"7\n\x11GetPolicyResponse\x12\"\n\x06policy\x18\x01 \x01(\x0b\x32\x12.offramp.v1.Policy\"W\n\x10SetPolicyRequest\x12\r\n\x05route\x18\x01 \x01(\t\x12\x0c\n\x04yaml\x18\x02 \x01(\t\x12&\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"7\n\x11SetPolicyResponse\x12\"\n\x06policy\x18\x01 \x01(\x0b\x32\x12.offramp.v1.Policy\"1\n\x12\x43heckPolicyRequest\x12\r\n\x05route\x18\x01 \x01(\t\x12\x0c\n\x04yaml\x18\x02 \x01(\t\"9\n\x13\x43heckPolicyResponse\x12\"\n\x06policy\x18\x01 \x01(\x0b\x32\x12.offramp.v1.Policy\"\x0f\n\rReloadRequest\":\n\x0eReloadResponse\x12(\n\x06reload\x18\x01 \x01(\x0b\x32\x18.offramp.v1.ReloadStatus\"#\n\x12WatchPolicyRequest\x12\r\n\x05route\x18\x01 \x01(\t\"9\n\x13WatchPolicyResponse\x12\"\n\x06policy\x18\x01 \x01(\x0b\x32\x12.offramp.v1.Policy2\xd5\x03\n\x12RouterAdminService\x12H\n\tGetStatus\x12\x1c.offramp.v1.GetStatusRequest\x1a\x1d.offramp.v1.GetStatusResponse\x12H\n\tGetPolicy\x12\x1c.offramp.v1.GetPolicyRequest\x1a\x1d.offramp.v1.GetPolicyResponse\x12H\n\tSetPolicy\x12\x1c.offramp.v1.SetPolicyRequest\x1a\x1d.offramp.v1.SetPolicyResponse\x12N\n\x0b\x43heckPolicy\x12\x1e.offramp.v1.CheckPolicyRequest\x1a\x1f.offramp.v1.CheckPolicyResponse\x12?\n\x06Reload\x12\x19.offramp.v1.ReloadRequest\x1a\x1a.offramp.v1.ReloadResponse\x12P\n\x0bWatchPolicy\x12\x1e.offramp.v1.WatchPolicyRequest\x1a\x1f.offramp.v1.WatchPolicyResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16offramp/v1/admin.proto\x12\nofframp.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17offramp/v1/common.proto\"\x12\n\x10GetStatusRequest\"\xce\x01\n\x11GetStatusResponse\x12\'\n\x06routes\x18\x01 \x03(\x0b\x32\x17.offramp.v1.RouteStatus\x12%\n\x05tiers\x18\x02 \x03(\x0b\x32\x16.offramp.v1.TierStatus\x12(\n\x06reload\x18\x03 \x01(\x0b\x32\x18.offramp.v1.ReloadStatus\x12\x0f\n\x07version\x18\x04 \x01(\t\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xda\x01\n\x0bRouteStatus\x12\r\n\x05route\x18\x01 \x01(\t\x12\x11\n\tbundle_id\x18\x02 \x01(\t\x12\x16\n\x0epolicy_version\x18\x03 \x01(\x04\x12\x10\n\x08requests\x18\x04 \x01(\x04\x12\x0f\n\x07speedup\x18\x05 \x01(\x01\x12\x18\n\x10\x65scalation_ratio\x18\x06 \x01(\x01\x12$\n\x05\x65xits\x18\x07 \x03(\x0b\x32\x15.offramp.v1.ExitCount\x12.\n\tguarantee\x18\x08 \x01(\x0b\x32\x1b.offramp.v1.PolicyGuarantee\"+\n\tExitCount\x12\x0c\n\x04\x65xit\x18\x01 \x01(\t\x12\x10\n\x08requests\x18\x02 \x01(\x04\"b\n\nTierStatus\x12\x0c\n\x04tier\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x11\n\treachable\x18\x03 \x01(\x08\x12\x11\n\tin_flight\x18\x04 \x01(\r\x12\x0f\n\x07\x62\x61\x63kend\x18\x05 \x01(\t\"\x99\x01\n\x0cReloadStatus\x12\x16\n\x0elast_succeeded\x18\x01 \x01(\x08\x12\x33\n\x0flast_attempt_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x18\n\x10restart_required\x18\x04 \x03(\t\x12\x13\n\x0b\x63onfig_hash\x18\x05 \x01(\t\"\xb6\x02\n\x06Policy\x12\r\n\x05route\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0c\n\x04yaml\x18\x03 \x01(\t\x12\x31\n\nconfidence\x18\x04 \x01(\x0e\x32\x1d.offramp.v1.ConfidenceMeasure\x12-\n\nthresholds\x18\x05 \x03(\x0b\x32\x19.offramp.v1.ExitThreshold\x12,\n\x08\x66orecast\x18\x06 \x01(\x0b\x32\x1a.offramp.v1.PolicyForecast\x12\x0e\n\x06source\x18\x07 \x01(\t\x12.\n\nexpires_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\tguarantee\x18\t \x01(\x0b\x32\x1b.offramp.v1.PolicyGuarantee\"\xac\x01\n\x0fPolicyGuarantee\x12\x11\n\tstatement\x18\x01 \x01(\t\x12\x0c\n\x04loss\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x01\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x17\n\nconfidence\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08\x65xamples\x18\x06 \x01(\r\x12\x10\n\x08observed\x18\x07 \x01(\x01\x12\r\n\x05\x62ound\x18\x08 \x01(\x01\x42\r\n\x0b_confidence\"\xb5\x01\n\x0ePolicyForecast\x12\x10\n\x08\x61\x63\x63uracy\x18\x01 \x01(\x01\x12\x1b\n\x13\x66ull_depth_accuracy\x18\x02 \x01(\x01\x12\x11\n\tmean_cost\x18\x03 \x01(\x01\x12\x0f\n\x07speedup\x18\x04 \x01(\x01\x12\x18\n\x10\x65scalation_ratio\x18\x05 \x01(\x01\x12$\n\x05\x65xits\x18\x06 \x03(\x0b\x32\x15.offramp.v1.ExitShare\x12\x10\n\x08\x65xamples\x18\x07 \x01(\r\"(\n\tExitShare\x12\x0c\n\x04\x65xit\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\"!\n\x10GetPolicyRequest\x12\r\n\x05route\x18\x01 \x01(\t\"7\n\x11GetPolicyResponse\x12\"\n\x06policy\x18\x01 \x01(\x0b\x32\x12.offramp.v1.Policy\"W\n\x10SetPolicyRequest\x12\r\n\x05route\x18\x01 \x01(\t\x12\x0c\n\x04yaml\x18\x02 \x01(\t\x12&\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"7\n\x11SetPolicyResponse\x12\"\n\x06policy\x18\x01 \x01(\x0b\x32\x12.offramp.v1.Policy\"1\n\x12\x43heckPolicyRequest\x12\r\n\x05route\x18\x01 \x01(\t\x12\x0c\n\x04yaml\x18\x02 \x01(\t\"9\n\x13\x43heckPolicyResponse\x12\"\n\x06policy\x18\x01 \x01(\x0b\x32\x12.offramp.v1.Policy\"\x0f\n\rReloadRequest\":\n\x0eReloadResponse\x12(\n\x06reload\x18\x01 \x01(\x0b\x32\x18.offramp.v1.ReloadStatus\"#\n\x12WatchPolicyRequest\x12\r\n\x05route\x18\x01 \x01(\t\"9\n\x13WatchPolicyResponse\x12\"\n\x06policy\x18\x01 \x01(\x0b\x32\x12.offramp.v1.Policy2\xd5\x03\n\x12RouterAdminService\x12H\n\tGetStatus\x12\x1c.offramp.v1.GetStatusRequest\x1a\x1d.offramp.v1.GetStatusResponse\x12H\n\tGetPolicy\x12\x1c.offramp.v1.GetPolicyRequest\x1a\x1d.offramp.v1.GetPolicyResponse\x12H\n\tSetPolicy\x12\x1c.offramp.v1.SetPolicyRequest\x1a\x1d.offramp.v1.SetPolicyResponse\x12N\n\x0b\x43heckPolicy\x12\x1e.offramp.v1.CheckPolicyRequest\x1a\x1f.offramp.v1.CheckPolicyResponse\x12?\n\x06Reload\x12\x19.offramp.v1.ReloadRequest\x1a\x1a.offramp.v1.ReloadResponse\x12P\n\x0bWatchPolicy\x12\x1e.offramp.v1.WatchPolicyRequest\x1a\x1f.offramp.v1.WatchPolicyResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,39 +39,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSRESPONSE']._serialized_start=149
   _globals['_GETSTATUSRESPONSE']._serialized_end=355
   _globals['_ROUTESTATUS']._serialized_start=358
-  _globals['_ROUTESTATUS']._serialized_end=528
-  _globals['_EXITCOUNT']._serialized_start=530
-  _globals['_EXITCOUNT']._serialized_end=573
-  _globals['_TIERSTATUS']._serialized_start=575
-  _globals['_TIERSTATUS']._serialized_end=673
-  _globals['_RELOADSTATUS']._serialized_start=676
-  _globals['_RELOADSTATUS']._serialized_end=829
-  _globals['_POLICY']._serialized_start=832
-  _globals['_POLICY']._serialized_end=1094
-  _globals['_POLICYFORECAST']._serialized_start=1097
-  _globals['_POLICYFORECAST']._serialized_end=1278
-  _globals['_EXITSHARE']._serialized_start=1280
-  _globals['_EXITSHARE']._serialized_end=1320
-  _globals['_GETPOLICYREQUEST']._serialized_start=1322
-  _globals['_GETPOLICYREQUEST']._serialized_end=1355
-  _globals['_GETPOLICYRESPONSE']._serialized_start=1357
-  _globals['_GETPOLICYRESPONSE']._serialized_end=1412
-  _globals['_SETPOLICYREQUEST']._serialized_start=1414
-  _globals['_SETPOLICYREQUEST']._serialized_end=1501
-  _globals['_SETPOLICYRESPONSE']._serialized_start=1503
-  _globals['_SETPOLICYRESPONSE']._serialized_end=1558
-  _globals['_CHECKPOLICYREQUEST']._serialized_start=1560
-  _globals['_CHECKPOLICYREQUEST']._serialized_end=1609
-  _globals['_CHECKPOLICYRESPONSE']._serialized_start=1611
-  _globals['_CHECKPOLICYRESPONSE']._serialized_end=1668
-  _globals['_RELOADREQUEST']._serialized_start=1670
-  _globals['_RELOADREQUEST']._serialized_end=1685
-  _globals['_RELOADRESPONSE']._serialized_start=1687
-  _globals['_RELOADRESPONSE']._serialized_end=1745
-  _globals['_WATCHPOLICYREQUEST']._serialized_start=1747
-  _globals['_WATCHPOLICYREQUEST']._serialized_end=1782
-  _globals['_WATCHPOLICYRESPONSE']._serialized_start=1784
-  _globals['_WATCHPOLICYRESPONSE']._serialized_end=1841
-  _globals['_ROUTERADMINSERVICE']._serialized_start=1844
-  _globals['_ROUTERADMINSERVICE']._serialized_end=2313
+  _globals['_ROUTESTATUS']._serialized_end=576
+  _globals['_EXITCOUNT']._serialized_start=578
+  _globals['_EXITCOUNT']._serialized_end=621
+  _globals['_TIERSTATUS']._serialized_start=623
+  _globals['_TIERSTATUS']._serialized_end=721
+  _globals['_RELOADSTATUS']._serialized_start=724
+  _globals['_RELOADSTATUS']._serialized_end=877
+  _globals['_POLICY']._serialized_start=880
+  _globals['_POLICY']._serialized_end=1190
+  _globals['_POLICYGUARANTEE']._serialized_start=1193
+  _globals['_POLICYGUARANTEE']._serialized_end=1365
+  _globals['_POLICYFORECAST']._serialized_start=1368
+  _globals['_POLICYFORECAST']._serialized_end=1549
+  _globals['_EXITSHARE']._serialized_start=1551
+  _globals['_EXITSHARE']._serialized_end=1591
+  _globals['_GETPOLICYREQUEST']._serialized_start=1593
+  _globals['_GETPOLICYREQUEST']._serialized_end=1626
+  _globals['_GETPOLICYRESPONSE']._serialized_start=1628
+  _globals['_GETPOLICYRESPONSE']._serialized_end=1683
+  _globals['_SETPOLICYREQUEST']._serialized_start=1685
+  _globals['_SETPOLICYREQUEST']._serialized_end=1772
+  _globals['_SETPOLICYRESPONSE']._serialized_start=1774
+  _globals['_SETPOLICYRESPONSE']._serialized_end=1829
+  _globals['_CHECKPOLICYREQUEST']._serialized_start=1831
+  _globals['_CHECKPOLICYREQUEST']._serialized_end=1880
+  _globals['_CHECKPOLICYRESPONSE']._serialized_start=1882
+  _globals['_CHECKPOLICYRESPONSE']._serialized_end=1939
+  _globals['_RELOADREQUEST']._serialized_start=1941
+  _globals['_RELOADREQUEST']._serialized_end=1956
+  _globals['_RELOADRESPONSE']._serialized_start=1958
+  _globals['_RELOADRESPONSE']._serialized_end=2016
+  _globals['_WATCHPOLICYREQUEST']._serialized_start=2018
+  _globals['_WATCHPOLICYREQUEST']._serialized_end=2053
+  _globals['_WATCHPOLICYRESPONSE']._serialized_start=2055
+  _globals['_WATCHPOLICYRESPONSE']._serialized_end=2112
+  _globals['_ROUTERADMINSERVICE']._serialized_start=2115
+  _globals['_ROUTERADMINSERVICE']._serialized_end=2584
 # @@protoc_insertion_point(module_scope)

@@ -82,6 +82,7 @@ class RouteStatus(_message.Message):
     SPEEDUP_FIELD_NUMBER: _builtins.int
     ESCALATION_RATIO_FIELD_NUMBER: _builtins.int
     EXITS_FIELD_NUMBER: _builtins.int
+    GUARANTEE_FIELD_NUMBER: _builtins.int
     route: _builtins.str
     bundle_id: _builtins.str
     policy_version: _builtins.int
@@ -91,6 +92,10 @@ class RouteStatus(_message.Message):
     escalation_ratio: _builtins.float
     @_builtins.property
     def exits(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExitCount]: ...
+    @_builtins.property
+    def guarantee(self) -> Global___PolicyGuarantee:
+        """Of the policy in force. Absent where its objective asks for no guarantee."""
+
     def __init__(
         self,
         *,
@@ -101,10 +106,11 @@ class RouteStatus(_message.Message):
         speedup: _builtins.float = ...,
         escalation_ratio: _builtins.float = ...,
         exits: _abc.Iterable[Global___ExitCount] | None = ...,
+        guarantee: Global___PolicyGuarantee | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["guarantee", b"guarantee"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "escalation_ratio", b"escalation_ratio", "exits", b"exits", "policy_version", b"policy_version", "requests", b"requests", "route", b"route", "speedup", b"speedup"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "escalation_ratio", b"escalation_ratio", "exits", b"exits", "guarantee", b"guarantee", "policy_version", b"policy_version", "requests", b"requests", "route", b"route", "speedup", b"speedup"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -213,6 +219,7 @@ class Policy(_message.Message):
     FORECAST_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    GUARANTEE_FIELD_NUMBER: _builtins.int
     route: _builtins.str
     version: _builtins.int
     yaml: _builtins.str
@@ -228,6 +235,10 @@ class Policy(_message.Message):
 
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def guarantee(self) -> Global___PolicyGuarantee:
+        """What was certified of these thresholds. Absent where the objective asks for no guarantee."""
+
     def __init__(
         self,
         *,
@@ -239,14 +250,69 @@ class Policy(_message.Message):
         forecast: Global___PolicyForecast | None = ...,
         source: _builtins.str = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
+        guarantee: Global___PolicyGuarantee | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "forecast", b"forecast"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "forecast", b"forecast", "guarantee", b"guarantee"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "expires_at", b"expires_at", "forecast", b"forecast", "route", b"route", "source", b"source", "thresholds", b"thresholds", "version", b"version", "yaml", b"yaml"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "expires_at", b"expires_at", "forecast", b"forecast", "guarantee", b"guarantee", "route", b"route", "source", b"source", "thresholds", b"thresholds", "version", b"version", "yaml", b"yaml"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Policy: _TypeAlias = Policy  # noqa: Y015
+
+@_typing.final
+class PolicyGuarantee(_message.Message):
+    """What a policy's thresholds were certified to lose at most, for texts drawn like the bundle's
+    evidence. It holds for requests served by these thresholds to the end: not for those whose override
+    cuts the cascade short (max_cost, last_exit), nor for answers with outcome DEADLINE or DEGRADED.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATEMENT_FIELD_NUMBER: _builtins.int
+    LOSS_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    EXAMPLES_FIELD_NUMBER: _builtins.int
+    OBSERVED_FIELD_NUMBER: _builtins.int
+    BOUND_FIELD_NUMBER: _builtins.int
+    statement: _builtins.str
+    """All of it in plain words."""
+    loss: _builtins.str
+    """The objective's key: "max_accuracy_loss" or "max_disagreement", each against full depth."""
+    limit: _builtins.float
+    """0.01 is one point of accuracy, or one answer in a hundred."""
+    method: _builtins.str
+    """"ltt" (Learn then Test), "wsr" (betting) or "crc" (conformal risk control)."""
+    confidence: _builtins.float
+    """The chance that the certificate is right. Absent for crc, which holds in expectation only."""
+    examples: _builtins.int
+    """How many examples certified it."""
+    observed: _builtins.float
+    """The loss seen on them, and the least limit that these thresholds would have passed by themselves."""
+    bound: _builtins.float
+    def __init__(
+        self,
+        *,
+        statement: _builtins.str = ...,
+        loss: _builtins.str = ...,
+        limit: _builtins.float = ...,
+        method: _builtins.str = ...,
+        confidence: _builtins.float | None = ...,
+        examples: _builtins.int = ...,
+        observed: _builtins.float = ...,
+        bound: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "bound", b"bound", "confidence", b"confidence", "examples", b"examples", "limit", b"limit", "loss", b"loss", "method", b"method", "observed", b"observed", "statement", b"statement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
+    _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
+
+Global___PolicyGuarantee: _TypeAlias = PolicyGuarantee  # noqa: Y015
 
 @_typing.final
 class PolicyForecast(_message.Message):

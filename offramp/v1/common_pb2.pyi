@@ -32,9 +32,11 @@ class _ConfidenceMeasureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Con
     """The largest minus the second largest probability."""
     CONFIDENCE_MEASURE_ENTROPY: _ConfidenceMeasure.ValueType  # 3
     """1 - entropy / ln(number of labels), after DeeBERT."""
+    CONFIDENCE_MEASURE_LEARNED: _ConfidenceMeasure.ValueType  # 4
+    """The chance that going on would not change the answer for the better, as learned on evidence."""
 
 class ConfidenceMeasure(_ConfidenceMeasure, metaclass=_ConfidenceMeasureEnumTypeWrapper):
-    """How certain an exit is, as one number in 0..1 computed from its calibrated probabilities."""
+    """How certain an exit is, as one number in 0..1."""
 
 CONFIDENCE_MEASURE_UNSPECIFIED: ConfidenceMeasure.ValueType  # 0
 CONFIDENCE_MEASURE_MAX_PROB: ConfidenceMeasure.ValueType  # 1
@@ -43,6 +45,8 @@ CONFIDENCE_MEASURE_MARGIN: ConfidenceMeasure.ValueType  # 2
 """The largest minus the second largest probability."""
 CONFIDENCE_MEASURE_ENTROPY: ConfidenceMeasure.ValueType  # 3
 """1 - entropy / ln(number of labels), after DeeBERT."""
+CONFIDENCE_MEASURE_LEARNED: ConfidenceMeasure.ValueType  # 4
+"""The chance that going on would not change the answer for the better, as learned on evidence."""
 Global___ConfidenceMeasure: _TypeAlias = ConfidenceMeasure  # noqa: Y015
 
 @_typing.final

@@ -32,9 +32,9 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     OUTCOME_LAST_EXIT: _Outcome.ValueType  # 2
     """No deeper exit was left, or allowed."""
     OUTCOME_DEADLINE: _Outcome.ValueType  # 3
-    """The deadline was near: the best answer so far."""
+    """The deadline was near: the best answer so far. Outside of what the policy's guarantee covers."""
     OUTCOME_DEGRADED: _Outcome.ValueType  # 4
-    """A tier was out of reach: the answer of the tiers that were not."""
+    """A tier was out of reach: the answer of the tiers that were not. Outside of the guarantee too."""
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
     """Why a request left where it did."""
@@ -45,9 +45,9 @@ OUTCOME_CONFIDENT: Outcome.ValueType  # 1
 OUTCOME_LAST_EXIT: Outcome.ValueType  # 2
 """No deeper exit was left, or allowed."""
 OUTCOME_DEADLINE: Outcome.ValueType  # 3
-"""The deadline was near: the best answer so far."""
+"""The deadline was near: the best answer so far. Outside of what the policy's guarantee covers."""
 OUTCOME_DEGRADED: Outcome.ValueType  # 4
-"""A tier was out of reach: the answer of the tiers that were not."""
+"""A tier was out of reach: the answer of the tiers that were not. Outside of the guarantee too."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 @_typing.final
@@ -229,7 +229,10 @@ Global___ItemResult: _TypeAlias = ItemResult  # noqa: Y015
 
 @_typing.final
 class PolicyOverride(_message.Message):
-    """What one request asks for beyond the route's policy, within the limits that the route allows."""
+    """What one request asks for beyond the route's policy, within the limits that the route allows.
+    A policy that was certified (max_accuracy_loss, max_disagreement) says nothing of a request that
+    asks for less compute than it would spend: max_cost and last_exit void the guarantee for it.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -47,6 +47,7 @@ class DescribeResponse(_message.Message):
     MAX_BATCH_FIELD_NUMBER: _builtins.int
     MAX_QUEUE_FIELD_NUMBER: _builtins.int
     PAIRS_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
     tier: _builtins.str
     """The tier's name in the bundle, for example "large"."""
     bundle_id: _builtins.str
@@ -61,6 +62,10 @@ class DescribeResponse(_message.Message):
     """Items that may wait; more are refused with RESOURCE_EXHAUSTED."""
     pairs: _builtins.bool
     """Whether the model takes pairs of texts."""
+    precision: _builtins.str
+    """What the model computes in, for example "fp32" or "bf16"; thresholds must come from the bundle's
+    evidence in this precision. Empty: fp32.
+    """
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -79,10 +84,11 @@ class DescribeResponse(_message.Message):
         max_batch: _builtins.int = ...,
         max_queue: _builtins.int = ...,
         pairs: _builtins.bool = ...,
+        precision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "bundle_id", b"bundle_id", "exits", b"exits", "labels", b"labels", "max_batch", b"max_batch", "max_queue", b"max_queue", "max_tokens", b"max_tokens", "pairs", b"pairs", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "bundle_id", b"bundle_id", "exits", b"exits", "labels", b"labels", "max_batch", b"max_batch", "max_queue", b"max_queue", "max_tokens", b"max_tokens", "pairs", b"pairs", "precision", b"precision", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -42,6 +42,9 @@ class Backend(ABC, Generic[State]):
     name: str
     """What runs, for example "torch-cpu-fp32"."""
 
+    precision: str
+    """What it computes in, one of `offramp.bundle.PRECISIONS`; evidence is kept by it."""
+
     stages: int
     """Number of stages; stage i ends at exit i."""
 

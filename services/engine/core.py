@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.decision.cost import CostCurve
+from offramp.decision.readout import Readout
 from offramp.errors import OfframpError
 from services.backends.base import Backend
 from services.engine import warmup
@@ -31,13 +32,13 @@ FAILED = "the model failed on a batch that held this text; the tier's log has th
 class Engine:
     """Runs rows through the stages of a backend, each to the exit that its plan picks.
 
-    temperatures: one per exit. clock: monotonic seconds; deadlines are on it.
+    readouts: one per exit. clock: monotonic seconds; deadlines are on it.
     """
 
     def __init__(
         self,
         backend: Backend[Any],
-        temperatures: Sequence[float],
+        readouts: Sequence[Readout],
         scheduler: Scheduler,
         metrics: TierMetrics,
         clock: Callable[[], float] = time.monotonic,
@@ -45,7 +46,7 @@ class Engine:
         self.backend = backend
         self.stage_clock = StageClock()
         self.clock = clock
-        self._temperatures = tuple(temperatures)
+        self._readouts = tuple(readouts)
         self._scheduler = scheduler
         self._metrics = metrics
         self._running = (0, 0)
@@ -150,7 +151,8 @@ class Engine:
         try:
             states, logits = self._run(stage, rows)
             seconds = self.clock() - started
-            decisions = decide(logits, self._temperatures[stage], [r.plan for r in rows], stage)
+            history = self._history(stage, rows, logits)
+            decisions = decide(history, self._readouts[stage], [r.plan for r in rows], stage)
         except Exception:
             log.exception("stage %d failed on %d rows", stage, len(rows))
             self._fail(rows)
@@ -165,6 +167,17 @@ class Engine:
         else:
             states = [row.state for row in rows]
         return self.backend.run_stage(stage, states)
+
+    def _history(
+        self, stage: int, rows: list[Row], logits: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Raw logits (D, B, C) of as many of the rows' exits as are read at this one."""
+        for row, own in zip(rows, logits, strict=True):
+            row.history.append(own)
+        depth = self._readouts[stage].depth
+        if depth == 1:
+            return logits[None]
+        return np.stack([row.history[-depth:] for row in rows], axis=1)
 
     def _book(self, stage: int, rows: list[Row], started: float, seconds: float) -> None:
         waits = [row.ran(started, seconds, len(rows)) for row in rows]

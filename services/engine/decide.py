@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.decision.calibration import probabilities
-from offramp.decision.confidence import confidence
 from offramp.decision.plan import NEVER
+from offramp.decision.readout import Readout
 from services.engine.plan import StagePlan
 
 
@@ -30,11 +29,14 @@ class Decisions:
 
 
 def decide(
-    logits: NDArray[np.floating], temperature: float, plans: Sequence[StagePlan], stage: int
+    history: NDArray[np.floating], readout: Readout, plans: Sequence[StagePlan], stage: int
 ) -> Decisions:
-    """`ExitPlan.passes` for every row of a batch, from logits (B, C) at the exit of `stage`."""
-    calibrated = probabilities(logits, temperature)
-    confidences = _confidences(calibrated, plans)
+    """`ExitPlan.passes` for every row of a batch at the exit of `stage`.
+
+    history: raw logits (D, B, C) of the exit, last, and of as many before it as its readout reads.
+    """
+    calibrated = readout.probabilities(history)
+    confidences = _confidences(calibrated, history, readout, plans)
     thresholds = np.array([plan.thresholds[stage] for plan in plans])
     confident = (confidences >= thresholds) & (thresholds < NEVER)
     last = np.array([plan.last <= stage for plan in plans])
@@ -44,11 +46,15 @@ def decide(
 
 
 def _confidences(
-    calibrated: NDArray[np.float64], plans: Sequence[StagePlan]
+    calibrated: NDArray[np.float64],
+    history: NDArray[np.floating],
+    readout: Readout,
+    plans: Sequence[StagePlan],
 ) -> NDArray[np.float64]:
     measures = [plan.measure for plan in plans]
-    found = confidence(calibrated, measures[0])
+    found = readout.confidence_of(calibrated, history, measures[0])
     for measure in set(measures) - {measures[0]}:
         chosen = np.array([other is measure for other in measures])
-        found[chosen] = confidence(calibrated[chosen], measure)
+        part = readout.confidence_of(calibrated[chosen], history[:, chosen], measure)
+        found[chosen] = part
     return found

@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from offramp.errors import DeadlineError, OfframpError
 from services.backends.base import Encoded
 from services.engine.plan import StagePlan
@@ -51,6 +54,8 @@ class Timing:
 class Row:
     """A text with its plan; the engine sets all but the first six.
 
+    history: raw logits (C,) of the exits that the row passed in this tier.
+
     deadline: on the engine's clock; infinity where there is none.
     deliver: called on the event loop with rows that ended together.
     outcome: set once, when the row ends; a cancelled row ends without one.
@@ -66,6 +71,7 @@ class Row:
     encoded: Encoded | None = None
     state: Any = None
     waiting_since: float = 0.0
+    history: list[NDArray[np.float32]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     probabilities: Sequence[float] = ()
     timing: Timing = field(default_factory=Timing)

@@ -5,13 +5,16 @@ Embedding look-ups, normalisation, activations and softmax are left out, as in t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from transformers import PretrainedConfig
 
 from offramp.decision.cost import CostCurve
 from services.models.multi_exit import MultiExitClassifier
 from services.models.sequence_classifier import SequenceClassifier
 from services.models.staged import StagedNetwork
-from services.models.student import Student
+from services.models.student import Student, StudentConfig
 
 
 def exit_flops(network: StagedNetwork) -> tuple[CostCurve, ...]:
@@ -46,19 +49,81 @@ def _multi_exit(network: MultiExitClassifier) -> tuple[CostCurve, ...]:
     spent = CostCurve()
     if embedding != config.hidden_size:
         spent = CostCurve(linear=2.0 * embedding * config.hidden_size)
-    layer, curves, done = _layer(config), [], 0
-    for depth in network.config.exits:
+    tokens = _Tokens()
+    layer, curves, done = _layer(config) + _pooling(network), [], 0
+    for stage, depth in enumerate(network.config.exits):
         mix = (depth + 1) * config.hidden_size
         dense = config.hidden_size * (config.hidden_size + network.config.labels)
-        spent = spent + _times(layer, depth - done) + CostCurve(constant=2.0 * (mix + dense))
+        spent = spent + tokens.cost(_times(layer, depth - done))
+        spent = spent + CostCurve(constant=2.0 * (mix + dense))
+        share = network.share_after(stage)
+        if share < 1.0:
+            # Who attends to whom is worked out once more: fused attention does not tell.
+            spent = spent + tokens.cost(CostCurve(quadratic=2.0 * config.hidden_size))
+            tokens = tokens.kept(share)
         curves.append(spent)
         done = depth
     return tuple(curves)
 
 
+def _pooling(network: MultiExitClassifier) -> CostCurve:
+    """Of one layer's states, where the pooling is learned; a mean is not counted."""
+    if not network.pools:
+        return CostCurve()
+    config = network.encoder.config
+    return CostCurve(linear=2.0 * config.hidden_size * (config.num_attention_heads + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """What is left of n tokens: slope * n + offset."""
+
+    slope: float = 1.0
+    offset: float = 0.0
+
+    def kept(self, share: float) -> _Tokens:
+        """A share of them; that it is rounded up adds about half a token on average."""
+        return _Tokens(share * self.slope, share * self.offset + 0.5)
+
+    def cost(self, curve: CostCurve) -> CostCurve:
+        """Cost as a curve over n of something that runs on what is left."""
+        return CostCurve(
+            float(curve.at(self.offset)),
+            (curve.linear + 2.0 * curve.quadratic * self.offset) * self.slope,
+            curve.quadratic * self.slope**2,
+        )
+
+
 def _student(network: Student) -> CostCurve:
+    """Comparing the texts of a pair, reading the tokens, pooling them, and the hidden layer."""
     sizes = network.config
-    per_token = sizes.kernel * sizes.width * (sizes.embedding + sizes.width)
-    per_token += 2 * sizes.width * sizes.pooling_heads
-    per_text = sizes.width * (sizes.width * (sizes.pooling_heads + 1) + sizes.labels)
-    return CostCurve(constant=2.0 * per_text, linear=2.0 * per_token)
+    features = network.attend.in_features
+    pooled = features * (sizes.pooling_heads + 1)
+    head = CostCurve(
+        constant=2.0 * sizes.width * (pooled + sizes.labels),
+        linear=2.0 * 2 * features * sizes.pooling_heads,
+    )
+    reading = CostCurve(linear=2.0 * _READING[sizes.kind](sizes))
+    return head + reading + (_comparison(sizes.embedding) if sizes.pairs else CostCurve())
+
+
+def _comparison(width: int) -> CostCurve:
+    """Each token against each, and what it takes from the other text."""
+    return CostCurve(linear=2.0 * 3 * width * width, quadratic=2.0 * 2 * width)
+
+
+def _convolutions(sizes: StudentConfig) -> int:
+    return sizes.kernel * sizes.width * (sizes.embedding + sizes.width)
+
+
+def _both_directions(sizes: StudentConfig) -> int:
+    state = sizes.width // 2
+    return 2 * 4 * state * (sizes.embedding + state)
+
+
+# Multiply-adds per token.
+_READING: dict[str, Callable[[StudentConfig], int]] = {
+    "static": lambda sizes: 0,
+    "conv": _convolutions,
+    "recurrent": _both_directions,
+}

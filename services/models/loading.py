@@ -19,6 +19,7 @@ from transformers import (
 
 from offramp.bundle import Manifest, TierSpec, read_manifest, verify_tier
 from offramp.errors import BundleError
+from services.models import student_kinds
 from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
 from services.models.sequence_classifier import SequenceClassifier
 from services.models.staged import StagedNetwork
@@ -92,13 +93,14 @@ def _sizes(folder: Path) -> dict[str, Any]:
 
 def _read_multi_exit(folder: Path) -> StagedNetwork:
     sizes = _sizes(folder)
-    config = MultiExitConfig(**{**sizes, "exits": tuple(sizes["exits"])})
+    rows = {name: tuple(sizes[name]) for name in ("exits", "keep") if sizes.get(name)}
+    config = MultiExitConfig(**{**sizes, **rows})
     encoder = bare_encoder(AutoModel.from_config(AutoConfig.from_pretrained(folder)))
     return MultiExitClassifier(encoder, config)
 
 
 def _read_student(folder: Path) -> StagedNetwork:
-    return Student(StudentConfig(**_sizes(folder)))
+    return student_kinds.make(StudentConfig(**_sizes(folder)))
 
 
 def _read_sequence_classifier(folder: Path) -> StagedNetwork:

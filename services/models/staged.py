@@ -14,7 +14,7 @@ class RowStates:
     """All that is needed to go on with a batch of rows: B rows, T tokens, width H, D layers so far.
 
     hidden: (B, T, H) states after the last layer run.
-    attention_mask: (B, T), 1 for a token and 0 for padding on the right.
+    attention_mask: (B, T), 1 for a token and 0 for padding on the right. A stage may drop tokens.
     pooled: (B, D + 1, H) pooled states of the embeddings and of every layer run; (B, 0, 0) in
         networks that have no use for them.
     """
@@ -38,6 +38,10 @@ class StagedNetwork(nn.Module, ABC):
     @abstractmethod
     def run_stage(self, stage: int, rows: RowStates) -> tuple[RowStates, Tensor]:
         """Run stage `stage` (0-based); return the states to go on from and logits (B, C)."""
+
+    def lengths_after(self, stage: int, lengths: Tensor) -> Tensor:
+        """Tokens (B,) that rows go on with behind a stage, from those that they entered it with."""
+        return lengths
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None

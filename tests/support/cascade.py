@@ -18,36 +18,42 @@ from offramp.bundle import (
 )
 from offramp.decision.cost import CostCurve
 from offramp.decision.evidence import Evidence
+from offramp.decision.readout import Readout
 from router.config import RouterSettings
 from router.route import Route, load_route
 
 EXITS = ("small", "large@1", "large@2", "large@3")
 LABELS = ("negative", "positive")
 MAX_TOKENS = 64
-EXAMPLES = 400
+EXAMPLES = 800
 
 
 def make_bundle(directory: Path, *, name: str = "sentiment", pairs: bool = False) -> Path:
     """Write a two-tier bundle; deeper exits are right more often. Its id depends on its name."""
     directory.mkdir(parents=True)
     small = TierSpec(
-        "small", "student", (ExitSpec("small", CostCurve(10.0, 2.0), 1.0),), MAX_TOKENS
+        "small",
+        "student",
+        (ExitSpec("small", CostCurve(10.0, 2.0)),),
+        MAX_TOKENS,
+        {"fp32": (Readout(),)},
     )
     large = TierSpec(
         "large",
         "multi_exit",
         tuple(
-            ExitSpec(f"large@{layer}", CostCurve(100.0 * layer, 50.0 * layer, layer), 1.0)
+            ExitSpec(f"large@{layer}", CostCurve(100.0 * layer, 50.0 * layer, layer))
             for layer in (1, 2, 3)
         ),
         MAX_TOKENS,
+        {"fp32": (Readout(),) * 3},
     )
     files = {f"small/{name}.json": "0" * 64}
     manifest = Manifest(
         name, content_id(files, (small, large)), LABELS, pairs, (small, large), files, "2026-01-01"
     )
     write_manifest(directory, manifest)
-    write_evidence(directory, manifest.id, _evidence(manifest))
+    write_evidence(directory, manifest, {"fp32": _evidence(manifest)})
     return directory
 
 
@@ -64,7 +70,8 @@ def _evidence(manifest: Manifest) -> Evidence:
         logits=np.stack([np.stack([-x, x], axis=-1) for x in logits]).astype(np.float32),
         labels=labels,
         tokens=random.integers(4, 40, EXAMPLES),
-        temperatures=(1.0,) * len(EXITS),
+        readouts=(Readout(),) * len(EXITS),
+        certifies=np.arange(EXAMPLES) % 2 == 1,
     )
 
 

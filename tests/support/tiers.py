@@ -10,15 +10,34 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from offramp.bundle import ExitSpec, Manifest, TierSpec, content_id, tier_files, write_manifest
+from offramp.decision.calibrators import Temperature, VectorScaling
+from offramp.decision.learned import LearnedScore
+from offramp.decision.readout import Readout
 from services.models.flops import exit_flops
 from services.models.loading import save_tier
 from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
 from services.models.student import Student, StudentConfig
+from services.models.student_conv import ConvStudent
 
 WORDS = tuple(f"w{number}" for number in range(60))
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 LARGE_EXITS = (1, 2, 4)
-TEMPERATURES = {"small": (1.3,), "large": (0.8, 1.2, 1.7)}
+READOUTS = {
+    "small": (Readout(Temperature(1.3), score=LearnedScore((0.4, 1.0, 0.5, 0.0, 0.0), -0.2)),),
+    # The second exit compares itself with the first, the third mixes all three.
+    "large": (
+        Readout(Temperature(0.8), score=LearnedScore((0.3, 1.5, 0.2, 0.0, 0.0), -1.0)),
+        Readout(
+            VectorScaling((0.5, 0.6, 0.4), (0.1, 0.0, -0.2)),
+            score=LearnedScore((0.3, 0.4, 0.2, 1.1, 0.8), -1.2),
+        ),
+        Readout(
+            Temperature(1.7),
+            mix=(0.3, 0.1, 0.9),
+            score=LearnedScore((0.5, 0.1, 0.2, 0.7, 0.3), -0.4),
+        ),
+    ),
+}
 MAX_TOKENS = 24
 
 
@@ -66,19 +85,22 @@ def make_student(labels: int = 3) -> Student:
     """A student of width 16."""
     torch.manual_seed(8)
     sizes = StudentConfig(len(SPECIAL) + len(WORDS), labels, embedding=16, width=16)
-    return Student(sizes).eval()
+    return ConvStudent(sizes).eval()
 
 
-def make_bundle(directory: Path, pairs: bool = False) -> Path:
-    """Write a whole two-tier bundle, small and large, as training would."""
+def make_bundle(
+    directory: Path, pairs: bool = False, precisions: tuple[str, ...] = ("fp32",)
+) -> Path:
+    """Write a whole two-tier bundle, small and large, as training would, but for evidence."""
     networks = {"small": make_student(), "large": make_network()}
     names = {"small": ("small",), "large": tuple(f"large@{layer}" for layer in LARGE_EXITS)}
     tiers = []
     for tier, network in networks.items():
         kind = save_tier(directory / tier, network, make_tokenizer(), "fp32")
-        columns = zip(names[tier], exit_flops(network), TEMPERATURES[tier], strict=True)
+        columns = zip(names[tier], exit_flops(network), strict=True)
         exits = tuple(ExitSpec(*column) for column in columns)
-        tiers.append(TierSpec(tier, kind, exits, MAX_TOKENS))
+        readouts = dict.fromkeys(precisions, READOUTS[tier])
+        tiers.append(TierSpec(tier, kind, exits, MAX_TOKENS, readouts))
     files = tier_files(directory, tiers)
     created = datetime.now(UTC).isoformat()
     labels = ("negative", "neutral", "positive")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
@@ -15,9 +16,12 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 RENAME = {"0": "negative", "1": "positive"}
 
 
-def make_backbone(folder: Path) -> Path:
-    """Write a BERT of three narrow layers and a WordPiece tokenizer learned from the reviews."""
-    tokenizer = make_tokenizer()
+def make_backbone(folder: Path, texts: Sequence[str] | None = None) -> Path:
+    """Write a BERT of three narrow layers and a WordPiece tokenizer learned from texts.
+
+    texts: by default the reviews.
+    """
+    tokenizer = make_tokenizer(texts)
     tokenizer.save_pretrained(folder)
     config = BertConfig(
         vocab_size=len(tokenizer),
@@ -31,14 +35,16 @@ def make_backbone(folder: Path) -> Path:
     return folder
 
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
-    """A lower-case WordPiece tokenizer with BERT's special tokens."""
+def make_tokenizer(texts: Sequence[str] | None = None) -> PreTrainedTokenizerFast:
+    """A lower-case WordPiece tokenizer with BERT's special tokens, learned from texts."""
+    if texts is None:
+        lines = REVIEWS.read_text(encoding="utf-8").splitlines()[1:]
+        texts = [line.split("\t")[1] for line in lines]
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     trainer = trainers.WordPieceTrainer(vocab_size=400, special_tokens=SPECIAL)
-    lines = REVIEWS.read_text(encoding="utf-8").splitlines()[1:]
-    tokenizer.train_from_iterator((line.split("\t")[1] for line in lines), trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", sep), ("[CLS]", cls))
     return PreTrainedTokenizerFast(
@@ -68,7 +74,7 @@ def settings(out: Path, backbone: Path, **changes: object) -> TrainSettings:
             learning_rate=2e-3,
             head_learning_rate=4e-3,
         ),
-        "small": SmallSettings(epochs=3, augment=2, embedding=16, width=16),
+        "small": SmallSettings(kind="conv", epochs=3, augment=2, embedding=16, width=16),
         **changes,
     }
     return TrainSettings(**chosen)

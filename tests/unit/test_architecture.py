@@ -16,7 +16,7 @@ FLOORS = {
     "offramp": {"offramp"},
     "router": {"offramp", "router"},
     "services": {"offramp", "services"},
-    "training": {"offramp", "services.models", "training"},
+    "training": {"offramp", "services.models", "services.backends", "training"},
     "cli": {"offramp", "router", "services", "training", "cli"},
     "bench": {"offramp", "router", "services", "training", "cli", "bench"},
 }

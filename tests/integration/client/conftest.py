@@ -117,6 +117,10 @@ class ScriptedAdmin(admin_pb2_grpc.RouterAdminServiceServicer):
         self.yaml = "objective: {speedup: 5}\n"
         self.version = 1
         self.changed = asyncio.Event()
+        self.guarantee = admin_pb2.PolicyGuarantee(
+            statement="in words", loss="max_disagreement", limit=0.02, method="wsr", confidence=0.9,
+            examples=1500, observed=0.012, bound=0.0189,
+        )  # fmt: skip
 
     def _policy(self, yaml: str) -> admin_pb2.Policy:
         policy = admin_pb2.Policy(
@@ -137,6 +141,8 @@ class ScriptedAdmin(admin_pb2_grpc.RouterAdminServiceServicer):
             source="file",
         )  # fmt: skip
         policy.expires_at.FromSeconds(1_700_000_000)
+        if "max_" in yaml:
+            policy.guarantee.CopyFrom(self.guarantee)
         return policy
 
     async def GetStatus(self, request, context):

@@ -10,6 +10,8 @@ import yaml
 from offramp import errors
 from offramp.client import AsyncClient
 from offramp.decision.confidence import Measure
+from offramp.decision.guarantee import Guarantee, Loss, Terms
+from offramp.decision.risk import Method
 
 STARTED = datetime.fromtimestamp(1_700_000_000, UTC)
 
@@ -39,6 +41,20 @@ async def test_a_policy_comes_with_thresholds_and_forecast(client):
     assert policy.forecast.speedup == pytest.approx(5.0)
     assert policy.forecast.exit_shares == {"small": 0.7, "large@2": 0.3}
     assert policy.expires_at == STARTED
+
+
+async def test_a_policy_comes_with_what_was_certified_of_it(client, admin):
+    assert (await client.admin.policy()).guarantee is None
+    assert (await client.admin.status()).routes[0].guarantee is None
+    admin.yaml = "objective: {max_disagreement: 0.02, method: wsr, confidence: 0.9}"
+    guarantee = (await client.admin.policy()).guarantee
+    assert guarantee == Guarantee(
+        Terms(Loss.DISAGREEMENT, 0.02, Method.WSR, 0.9), 1500, 0.012, 0.0189
+    )
+    admin.guarantee.method = "crc"
+    admin.guarantee.ClearField("confidence")
+    guarantee = (await client.admin.policy()).guarantee
+    assert "in expectation, not with a confidence" in str(guarantee)
 
 
 async def test_a_policy_is_set_from_a_mapping_and_for_a_time(client, admin):

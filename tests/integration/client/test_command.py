@@ -91,6 +91,19 @@ async def test_show_prints_thresholds_forecast_and_live_figures(offramp):
     assert ["escalated", "30.0%", "40.0%"] in rows
 
 
+@pytest.mark.parametrize("verb", [["show"], ["check", "--confidence", "margin"]])
+async def test_what_was_certified_is_shown_in_plain_words(offramp, admin, verb):
+    before = await offramp("policy", *verb)
+    assert "guarantee" not in before.stdout
+    admin.yaml = "objective: {max_disagreement: 0.02, method: wsr, confidence: 0.9}"
+    done = await offramp("policy", *verb)
+    assert done.exit_code == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    assert "guarantee: at most 2% of answers differ from full depth, with confidence 0.9" in said
+    assert "(wsr on 1,500 texts: seen 1.20, bound 1.89)" in said
+    assert "not cut short by max_cost, last_exit or time" in said
+
+
 async def test_set_changes_the_objective_and_keeps_the_rest(offramp, admin):
     admin.yaml = "objective: {speedup: 5}\non_tier_loss: fail\n"
     done = await offramp("policy", "set", "--objective", "threshold: 0.8", "--ttl", "5m")

@@ -10,7 +10,7 @@ from google.protobuf import duration_pb2
 
 from offramp.v1 import admin_pb2, common_pb2
 from router.config import PolicySettings
-from router.policy import solve
+from router.objective import solve
 from tests.support.cascade import EXITS, bundle_id, make_route
 
 pytestmark = pytest.mark.usefixtures("certainties")
@@ -105,6 +105,42 @@ async def test_a_check_forecasts_from_the_evidence_and_changes_nothing(stack):
     assert sum(share.share for share in checked.forecast.exits) == pytest.approx(1)
     assert (checked.version, checked.source) == (0, "")
     assert in_force.version == 1
+
+
+async def test_what_was_certified_is_told_of_checked_and_serving_policies(stack):
+    objective = {"max_accuracy_loss": 0.05, "confidence": 0.9}
+    async with stack.serving(policy={"objective": objective}):
+        in_force = (await get_policy(stack)).guarantee
+        status = (await stack.admin.GetStatus(admin_pb2.GetStatusRequest())).routes[0]
+        request = admin_pb2.CheckPolicyRequest(
+            yaml="objective: {max_disagreement: 0.1, method: crc}"
+        )
+        checked = (await stack.admin.CheckPolicy(request)).policy.guarantee
+    settings = PolicySettings.model_validate({"objective": objective})
+    expected = solve(make_route(stack.bundle), settings).guarantee
+    assert status.guarantee == in_force
+    assert in_force.statement == str(expected)
+    assert in_force.statement.startswith("at most 5 points of accuracy lost to full depth, with")
+    assert (in_force.loss, in_force.limit, in_force.method) == ("max_accuracy_loss", 0.05, "ltt")
+    assert (in_force.confidence, in_force.examples) == (0.9, 400)
+    assert (in_force.observed, in_force.bound) == (expected.observed, expected.bound)
+    assert "in expectation, not with a confidence (crc on 400 texts" in checked.statement
+    assert not checked.HasField("confidence")
+
+
+async def test_a_policy_that_promises_nothing_has_no_guarantee(stack):
+    async with stack.serving():
+        assert not (await get_policy(stack)).HasField("guarantee")
+
+
+async def test_a_certified_policy_stays_when_another_cannot_be_certified(stack):
+    async with stack.serving(policy={"objective": {"max_accuracy_loss": 0.05}}):
+        before = await get_policy(stack)
+        with pytest.raises(
+            grpc.aio.AioRpcError, match=r"about 598 would do: take evidence"
+        ):
+            await set_policy(stack, "objective: {max_accuracy_loss: 0.005}")
+        assert await get_policy(stack) == before
 
 
 async def test_the_yaml_of_a_policy_can_be_set_again(stack):

@@ -16,6 +16,7 @@ from offramp.bundle import (
     write_evidence,
     write_manifest,
 )
+from offramp.decision.readout import Readout
 from offramp.v1 import router_pb2, router_pb2_grpc
 from router.app import Router
 from tests.support.cascade import EXITS, settings_for, write_config
@@ -30,13 +31,20 @@ def make_chain(bundle) -> str:
     evidence = read_evidence(bundle, manifest)
     exits = {e.name: e for tier in manifest.tiers for e in tier.exits}
     tiers = tuple(
-        TierSpec(name, "scripted", tuple(exits[e] for e in names), 64)
+        TierSpec(
+            name,
+            "scripted",
+            tuple(exits[e] for e in names),
+            64,
+            {"fp32": (Readout(),) * len(names)},
+        )
         for name, names in CHAIN.items()
     )
     assert all(isinstance(e, ExitSpec) for tier in tiers for e in tier.exits)
     identity = content_id(manifest.files, tiers)
-    write_manifest(bundle, replace(manifest, id=identity, tiers=tiers))
-    write_evidence(bundle, identity, evidence)
+    changed = replace(manifest, id=identity, tiers=tiers)
+    write_manifest(bundle, changed)
+    write_evidence(bundle, changed, {"fp32": replace(evidence, exits=changed.exit_costs)})
     return identity
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from offramp.decision.calibration import probabilities
 from services.models.loading import load_tier
 
 REVIEWS = Path(__file__).parents[2] / "data" / "reviews.tsv"
@@ -25,8 +24,10 @@ def alone(model, text):
         text, truncation=True, max_length=model.spec.max_tokens, return_tensors="pt"
     )
     logits = model.network(**encoded)[:, 0].numpy()
-    temperatures = [exit_spec.temperature for exit_spec in model.spec.exits]
-    return np.stack([probabilities(*pair) for pair in zip(logits, temperatures, strict=True)])
+    readouts = model.spec.readouts_in("fp32")
+    histories = (logits[: depth + 1, None] for depth in range(len(logits)))
+    pairs = zip(readouts, histories, strict=True)
+    return np.concatenate([readout.probabilities(history) for readout, history in pairs])
 
 
 @pytest.mark.parametrize("tier", ["small", "large"])

@@ -59,7 +59,7 @@ def test_the_same_seed_gives_the_same_bundle(tmp_path: Path, backbone: Path) -> 
     short = {
         "limit": 600,
         "large": LargeSettings(backbone=str(backbone), exits=(1, 3), epochs=1),
-        "small": SmallSettings(epochs=1, augment=1, embedding=8, width=8),
+        "small": SmallSettings(kind="conv", epochs=1, augment=1, embedding=8, width=8),
     }
     ids = [
         read_manifest(train.run(tiny.settings(tmp_path / name, backbone, **short))).id
@@ -68,27 +68,27 @@ def test_the_same_seed_gives_the_same_bundle(tmp_path: Path, backbone: Path) -> 
     assert ids[0] == ids[1]
 
 
-def test_a_run_that_fails_leaves_nothing_behind(
+def test_a_run_that_fails_leaves_its_checkpoint_and_no_half_of_a_bundle(
     tmp_path: Path, backbone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*arguments: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(assemble, "write_evidence", fail)
+    monkeypatch.setattr(calibrate, "write_evidence", fail)
     short = {
         "limit": 600,
         "large": LargeSettings(backbone=str(backbone), exits=(1, 3), epochs=1),
-        "small": SmallSettings(epochs=1, augment=1, embedding=8, width=8),
+        "small": SmallSettings(kind="conv", epochs=1, augment=1, embedding=8, width=8),
     }
     with pytest.raises(OSError, match="disk full"):
         train.run(tiny.settings(tmp_path / "bundles" / "out", backbone, **short))
-    assert list((tmp_path / "bundles").iterdir()) == []
+    assert [path.name for path in (tmp_path / "bundles").iterdir()] == ["out.partial"]
 
 
 @pytest.mark.parametrize(
     ("changes", "kind", "message"),
     [
-        ({"limit": 60}, OfframpError, "at least 125 are needed to calibrate"),
+        ({"limit": 60}, OfframpError, "at least 137 are needed to calibrate"),
         ({"columns": Columns(label="stars")}, DataError, "no label column 'stars'"),
         (
             {"large": LargeSettings(backbone="no/such-model")},
@@ -184,7 +184,7 @@ def test_pairs_train_too(tmp_path: Path, backbone: Path) -> None:
         backbone,
         data=path,
         large=LargeSettings(backbone=str(backbone), exits=(1, 3), epochs=1),
-        small=SmallSettings(epochs=1, augment=1, embedding=8, width=8),
+        small=SmallSettings(kind="conv", epochs=1, augment=1, embedding=8, width=8),
     )
     manifest = read_manifest(train.run(settings))
     assert manifest.pairs

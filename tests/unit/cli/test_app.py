@@ -13,6 +13,7 @@ VERBS = (
     ("up",),
     ("classify",),
     ("train",),
+    ("calibrate",),
     ("evaluate",),
     ("policy",),
     ("policy", "show"),

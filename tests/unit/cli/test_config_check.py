@@ -64,6 +64,21 @@ def test_a_mistake_is_named_with_file_line_and_key(check, content, line, message
     assert message in done.stdout
 
 
+def test_a_good_file_says_what_its_policy_guarantees(check, tiny_bundle):
+    objective = "{max_disagreement: 0.3, method: crc}"
+    _, done = check(ROUTER.format(bundle=tiny_bundle, objective=objective))
+    assert done.exit_code == 0
+    assert "guarantee: at most 30% of answers differ from full depth, in expectation" in done.stdout
+
+
+def test_a_guarantee_that_the_evidence_is_too_thin_for_is_a_mistake(check, tiny_bundle):
+    content = ROUTER.format(bundle=tiny_bundle, objective="{max_accuracy_loss: 0.001}")
+    path, done = check(content)
+    assert done.exit_code == 1
+    assert f"{path}:10: routes.reviews.policy.objective.max_accuracy_loss: at most" in done.stdout
+    assert "about 2,995 would do" in done.stdout
+
+
 def test_an_objective_the_bundle_cannot_meet_is_a_mistake(check, tiny_bundle):
     path, done = check(ROUTER.format(bundle=tiny_bundle, objective="{speedup: 100000}"))
     assert done.exit_code == 1

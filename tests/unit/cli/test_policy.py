@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 
 import pytest
 import typer
+from rich.console import Console
 
+from cli.policy import tables
 from cli.policy.check import _spread
 from cli.policy.wanted import changed, duration
+from training.figures import DialPoint
 
 
 @pytest.mark.parametrize(
@@ -73,6 +77,26 @@ def test_a_spread_over_crowded_settings_still_has_all_its_rows():
     assert len(_spread(crowded)) == 12
 
 
+def test_a_dial_of_five_exits_is_whole_in_a_narrow_terminal():
+    names = ("small", "large@2", "large@3", "large@4")
+    point = DialPoint(12.34, dict.fromkeys(names, 0.98765), 0.9123, 11.987, 0.0834, 1.0, {})
+    console = Console(width=80, file=io.StringIO())
+    console.print(tables.dial([point]))
+    header, row = console.file.getvalue().splitlines()
+    assert header.split() == ["speedup:", *names, "accuracy", "speedup", "escalated"]
+    assert row.split() == ["12.34", *["0.9877"] * 4, "0.9123", "11.99x", "100.0%"]
+
+
+def test_what_does_not_fit_is_folded_and_not_cut_off():
+    console = Console(width=20, file=io.StringIO())
+    table = tables.plain_table("exit", "something_long")
+    table.add_row("an_exit_of_a_name", "0.123456789")
+    console.print(table)
+    shown = "".join(console.file.getvalue().split())
+    assert "…" not in shown
+    assert len(shown) == len("exitsomething_longan_exit_of_a_name0.123456789")
+
+
 def rows(output: str) -> list[list[str]]:
     lines = output.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("speedup:"))
@@ -85,9 +109,9 @@ def test_the_dial_of_a_bundle_needs_no_router_and_is_monotone_in_cost(offramp, t
     dial = rows(done.stdout)
     assert len(dial) >= 10
     settings = [float(row[0]) for row in dial]
-    costs = [float(row[-3]) for row in dial]
+    speedups = [float(row[-2].rstrip("x")) for row in dial]
     assert settings == sorted(settings)
-    assert costs == sorted(costs, reverse=True)
+    assert speedups == sorted(speedups)
     for setting, row in zip(settings, dial, strict=True):
         assert float(row[-2].rstrip("x")) >= setting - 0.01
 
@@ -97,6 +121,23 @@ def test_a_policy_is_forecast_on_a_bundle(offramp, tiny_bundle):
     assert done.exit_code == 0, done.stderr
     small = next(line for line in done.stdout.splitlines() if line.startswith("small"))
     assert small.split() == ["small", "always", "100.0%"]
+
+
+def test_a_guarantee_is_told_in_plain_words(offramp, tiny_bundle):
+    asked = "{max_disagreement: 0.3, confidence: 0.7}"
+    done = offramp("policy", "check", "--bundle", tiny_bundle, "--objective", asked)
+    assert done.exit_code == 0, done.stderr
+    promise = (
+        "guarantee: at most 30% of answers differ from full depth, with confidence 0.7 (ltt on"
+    )
+    assert promise in done.stdout
+
+
+def test_evidence_too_thin_for_a_guarantee_says_how_many_texts_would_do(offramp, tiny_bundle):
+    asked = "max_accuracy_loss: 0.001"
+    done = offramp("policy", "check", "--bundle", tiny_bundle, "--objective", asked)
+    assert done.exit_code == 1
+    assert "about 2,995 would do: take evidence on more labelled texts" in done.stderr
 
 
 def test_an_objective_out_of_reach_says_what_the_cascade_can_do(offramp, tiny_bundle):

@@ -21,9 +21,13 @@ def test_a_bundle_is_trained_as_the_options_say(offramp, tmp_path, backbone):
         "train", REVIEWS, "--out", out, "--backbone", backbone, "--exits", "3,1", "--epochs", 1,
         "--small-epochs", 1, "--hold-out", 0.4, "--max-tokens", 32, "--threads", 1,
         "--rename", "0=bad", "--rename", "1=good", "--precision", "fp32", "--name", "films",
+        "--small", "static",
     )  # fmt: skip
     assert done.exit_code == 0, done.stderr
     assert f"offramp up --bundle {out}" in done.stdout
+    report = tmp_path / "mine-report.html"
+    assert f"report: {report}\n" in done.stdout
+    assert "labelled <b>good</b>" in report.read_text(encoding="utf-8")
     manifest = read_manifest(out)
     assert manifest.name == "films"
     assert manifest.labels == ("bad", "good")
@@ -35,14 +39,92 @@ def test_a_bundle_is_trained_as_the_options_say(offramp, tmp_path, backbone):
     assert {tier.max_tokens for tier in manifest.tiers} == {32}
 
 
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(offramp, tmp_path, backbone):
+    unlabelled = tmp_path / "more.txt"
+    unlabelled.write_text("one more text\n")
+    out = tmp_path / "mine"
+    done = offramp(
+        "train", REVIEWS, "--out", out, "--backbone", backbone, "--dry-run", "--exits", "all",
+        "--unlabelled", unlabelled, "--rename", "0=bad", "--threads", 1,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    assert "2 labels: 731 texts to train on, 144 held out to calibrate" in said
+    assert "label to train on held out " in said
+    assert "tokens: half of the held-out texts have 14 at most" in said
+    assert "unlabelled: 1 texts" in said
+    assert "exits at layers 1, 2, 3" in said
+    assert "time: very roughly" in said
+    assert "nothing was trained" in said
+    assert not out.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["more.txt"]
+
+
+def test_the_words_of_the_command_are_those_that_training_knows():
+    from cli.train import options, written
+    from training import balance, device
+    from training.recipes import RECIPES
+    from training.students import fresh
+
+    assert {word.value for word in options.Recipe} == set(RECIPES)
+    assert {word.value for word in options.Balance} == set(balance.POWERS)
+    assert {word.value for word in options.Device} == set(device.CHOICES)
+    assert set(written.STUDENTS) == {*fresh.KINDS, "auto"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--small", "recurrent"), {"small": {"kind": "recurrent"}}),
+        (("--small", "org/name"), {"small": {"classifier": "org/name"}}),
+        (
+            ("--exits", "auto", "--keep", "0.8,0.5"),
+            {"large": {"exits": "auto", "keep": (0.8, 0.5)}},
+        ),
+        (("--recipe", "sweet", "--learning-rate", "3e-5"), {"large": {"recipe": "sweet"}}),
+        (("--bf16", "--device", "cpu", "--balance", "sqrt"), {"bf16": True, "balance": "sqrt"}),
+        (("--validation", "v.csv", "--checkpoint", "c"), {"validation": "v.csv"}),
+    ],
+)
+def test_options_become_settings(offramp, tmp_path, monkeypatch, arguments, expected):
+    from training import train
+
+    runs = []
+    monkeypatch.setattr(train, "run", runs.append)
+    done = offramp("train", "nyu-mll/glue:sst2@validation", "--out", tmp_path / "new", *arguments)
+    assert done.exit_code == 0, done.stderr
+    assert runs[0].data == "nyu-mll/glue:sst2@validation"
+    for name, value in expected.items():
+        found = getattr(runs[0], name)
+        if isinstance(value, dict):
+            found = {field: getattr(found, field) for field in value}
+        assert found == value
+
+
 @pytest.mark.parametrize(
     ("option", "value", "message"),
-    [("--exits", "1,x", "2,3,4,6"), ("--rename", "negative", "0=negative"), ("--epochs", "0", "")],
+    [
+        ("--exits", "1,x", "2,3,4,6"),
+        ("--keep", "0.5,2", "0.8,0.6,0.5"),
+        ("--rename", "negative", "0=negative"),
+        ("--epochs", "0", ""),
+        ("--recipe", "sour", "taught"),
+    ],
 )
 def test_an_option_that_makes_no_sense_is_exit_code_2(offramp, tmp_path, option, value, message):
     done = offramp("train", REVIEWS, "--out", tmp_path / "new", option, value)
     assert done.exit_code == 2
     assert message in done.stderr
+
+
+def test_data_that_cannot_be_used_is_a_sentence(offramp, tmp_path):
+    data = tmp_path / "d.csv"
+    data.write_text("stars,words\n5,good\n")
+    done = offramp("train", data, "--out", tmp_path / "new")
+    assert done.exit_code == 1
+    assert "error: " in done.stderr
+    assert "the columns are 'stars', 'words'; name one with --label-column" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_output_folder_that_exists_is_kept(offramp, tmp_path):

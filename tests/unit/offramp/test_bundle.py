@@ -46,7 +46,7 @@ def test_a_sound_bundle_passes(bundle: Path) -> None:
 def test_evidence_survives_writing_and_reading(bundle: Path) -> None:
     manifest = read_manifest(bundle)
     before = read_evidence(bundle, manifest)
-    write_evidence(bundle, manifest.id, before)
+    write_evidence(bundle, manifest, {"fp32": before})
     after = read_evidence(bundle, manifest)
     assert (np.array_equal(before.logits, after.logits), after.exits) == (True, before.exits)
 
@@ -56,7 +56,8 @@ def test_evidence_in_any_memory_order_is_written_right(bundle: Path) -> None:
     before = read_evidence(bundle, manifest)
     rows = np.arange(len(before.labels))[::-1]
     picked = np.asfortranarray(before.logits)[:, rows]
-    write_evidence(bundle, manifest.id, replace(before, logits=picked, labels=before.labels[::-1]))
+    reversed_labels = replace(before, logits=picked, labels=before.labels[::-1])
+    write_evidence(bundle, manifest, {"fp32": reversed_labels})
     after = read_evidence(bundle, manifest)
     assert np.array_equal(after.logits, picked)
     assert np.array_equal(after.labels, before.labels[::-1])
@@ -73,7 +74,7 @@ def test_a_missing_bundle_is_told_how_to_make_one(tmp_path: Path) -> None:
         (lambda m: m.update(format=99), "has format 99"),
         (lambda m: m.pop("labels"), "is incomplete"),
         (lambda m: m.update(id="0" * 16), "was edited"),
-        (lambda m: m["tiers"][0]["exits"][0].update(temperature=9.0), "was edited"),
+        (lambda m: m["tiers"][0]["readouts"]["fp32"][0].update(mix=[9.0]), "was edited"),
     ],
 )
 def test_an_edited_manifest_is_refused(
@@ -103,7 +104,8 @@ def test_changed_or_missing_weights_are_named(bundle: Path) -> None:
 
 def test_evidence_of_another_bundle_is_refused(bundle: Path) -> None:
     manifest = read_manifest(bundle)
-    write_evidence(bundle, "another", read_evidence(bundle, manifest))
+    evidence = {"fp32": read_evidence(bundle, manifest)}
+    write_evidence(bundle, replace(manifest, id="another"), evidence)
     with pytest.raises(BundleError, match="is evidence of bundle another, but the models here"):
         read_evidence(bundle, manifest)
 

@@ -8,6 +8,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from offramp.decision.guarantee import Loss, Terms
+from offramp.decision.risk import Method
 from router.config import Objective, PolicySettings, RouterSettings, fixed_differences
 from tests.support.cascade import settings_for
 
@@ -17,10 +19,16 @@ def data(tmp_path):
     return settings_for(tmp_path, {"small": "localhost:1", "large": "localhost:2"})
 
 
-def test_a_policys_yaml_parses_back_to_it():
-    policy = PolicySettings.model_validate(
-        {"objective": {"thresholds": {"small": 0.9}}, "confidence": "entropy"}
-    )
+@pytest.mark.parametrize(
+    "objective",
+    [
+        {"thresholds": {"small": 0.9}},
+        {"max_accuracy_loss": 0.01},
+        {"max_disagreement": 0.01, "method": "crc"},
+    ],
+)
+def test_a_policys_yaml_parses_back_to_it(objective):
+    policy = PolicySettings.model_validate({"objective": objective, "confidence": "entropy"})
     assert PolicySettings.model_validate(yaml.safe_load(policy.as_yaml())) == policy
 
 
@@ -35,6 +43,16 @@ def test_a_policys_yaml_parses_back_to_it():
         {"threshold": -0.1},
         {"threshold": float("nan")},
         {"thresholds": {"small": 1.1}},
+        {"max_accuracy_loss": 0},
+        {"max_accuracy_loss": 1},
+        {"max_disagreement": "0.1"},
+        {"max_accuracy_loss": 0.1, "max_disagreement": 0.1},
+        {"max_accuracy_loss": 0.1, "confidence": 1},
+        {"max_accuracy_loss": 0.1, "method": "bonferroni"},
+        {"max_accuracy_loss": 0.1, "confidence": 0.9, "method": "crc"},
+        {"confidence": 0.9},
+        {"speedup": 2, "confidence": 0.9},
+        {"threshold": 0.9, "method": "ltt"},
         {"mean_cost": 0},
         {"speedup": 0.5},
         {"speedup": float("inf")},
@@ -43,6 +61,32 @@ def test_a_policys_yaml_parses_back_to_it():
 def test_objectives_out_of_shape_or_range_are_refused(objective):
     with pytest.raises(ValidationError):
         Objective.model_validate(objective)
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        (
+            {"speedup": 2, "method": "wsr", "confidence": 0.9},
+            "confidence and method: only for max_accuracy_loss and max_disagreement; leave out",
+        ),
+        (
+            {"max_disagreement": 0.1, "confidence": 0.9, "method": "crc"},
+            "method crc holds in expectation, not with a confidence",
+        ),
+    ],
+)
+def test_terms_that_do_not_fit_are_said_to_and_what_to_do(objective, message):
+    with pytest.raises(ValidationError, match=message):
+        Objective.model_validate(objective)
+
+
+def test_an_objectives_terms_are_filled_with_the_defaults():
+    found = Objective.model_validate({"max_accuracy_loss": 0.01}).terms
+    assert found == Terms(Loss.ACCURACY, 0.01, Method.LTT, 0.95)
+    given = {"max_disagreement": 0.02, "confidence": 0.9, "method": "wsr"}
+    assert Objective.model_validate(given).terms == Terms(Loss.DISAGREEMENT, 0.02, Method.WSR, 0.9)
+    assert Objective(speedup=4.0).terms is None
 
 
 def test_only_a_cost_objective_has_a_target_cost():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from router.config import PolicySettings
+from router.objective import solve
 from router.pipeline import LARGEST_SHARE_SECONDS, MARGIN_SHARE, make_job
 from router.plan import activate
-from router.policy import solve
 from tests.support.cascade import make_bundle, make_route
 
 

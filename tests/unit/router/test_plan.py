@@ -6,8 +6,9 @@ import pytest
 
 from offramp.decision.plan import NEVER
 from router.config import PolicySettings
+from router.objective import solve
 from router.plan import activate
-from router.policy import Wishes, solve
+from router.policy import Wishes
 from tests.support.cascade import EXITS, make_bundle, make_route
 
 

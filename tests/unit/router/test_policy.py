@@ -1,4 +1,4 @@
-"""Policy: from objectives to thresholds, and from wishes to the bounds of one request."""
+"""Policy: from wishes to the bounds of one request."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from offramp.decision.plan import NEVER
-from offramp.decision.simulate import simulate
 from offramp.errors import InvalidRequestError
-from router.config import OverrideLimits, PolicySettings
-from router.policy import ALWAYS, ObjectiveError, Wishes, restrict, solve, tier_spans
-from tests.support.cascade import EXITS, make_bundle, make_route
+from router.config import OverrideLimits
+from router.policy import ALWAYS, Wishes, restrict, tier_spans
+from tests.support.cascade import EXITS
 
 TIERS = ("small", "large", "large", "large")
 COSTS = (0.02, 0.35, 0.69, 1.02)
@@ -37,15 +36,6 @@ def bounds(thresholds, wish, allowed=None):
         thresholds=thresholds,
         allowed=allowed or OverrideLimits(),
     )
-
-
-def settings(objective, **more) -> PolicySettings:
-    return PolicySettings.model_validate({"objective": objective, **more})
-
-
-@pytest.fixture(scope="module")
-def route(tmp_path_factory):
-    return make_route(make_bundle(tmp_path_factory.mktemp("route") / "bundle"))
 
 
 @given(vectors)
@@ -132,49 +122,6 @@ def test_every_wrong_wish_is_named_at_once():
     with pytest.raises(InvalidRequestError) as caught:
         bounds((0.9,) * 4, wish)
     assert len(caught.value.violations) == 3
-
-
-def test_one_threshold_holds_at_every_exit_but_the_last(route):
-    assert solve(route, settings({"threshold": 0.8})).thresholds == (0.8, 0.8, 0.8, ALWAYS)
-
-
-def test_exits_that_are_not_listed_never_answer_early(route):
-    solution = solve(route, settings({"thresholds": {"large@2": 0.7}}))
-    assert solution.thresholds == (NEVER, NEVER, 0.7, ALWAYS)
-
-
-@pytest.mark.parametrize("measure", ["max_prob", "margin", "entropy"])
-@pytest.mark.parametrize("speedup", [1, 2, 5, 20])
-def test_a_speedup_is_met_on_the_evidence(route, measure, speedup):
-    solution = solve(route, settings({"speedup": speedup}, confidence=measure))
-    assert solution.forecast.speedup >= speedup
-    again = simulate(route.evidence, solution.thresholds, solution.settings.confidence)
-    assert again == solution.forecast
-
-
-def test_speedup_and_mean_cost_are_one_dial(route):
-    by_cost = solve(route, settings({"mean_cost": 0.25}))
-    by_speedup = solve(route, settings({"speedup": 4}))
-    assert by_cost.thresholds == by_speedup.thresholds
-
-
-def test_the_frontier_of_a_measure_is_solved_once(route):
-    chosen = settings({"speedup": 2}).confidence
-    assert route.frontier(chosen) is route.frontier(chosen)
-
-
-@pytest.mark.parametrize(
-    ("objective", "key"),
-    [
-        ({"speedup": 1e6}, ("objective", "speedup")),
-        ({"mean_cost": 1e-6}, ("objective", "mean_cost")),
-        ({"thresholds": {"large@8": 0.5}}, ("objective", "thresholds", "large@8")),
-    ],
-)
-def test_an_objective_that_the_bundle_cannot_meet_names_its_key(route, objective, key):
-    with pytest.raises(ObjectiveError) as caught:
-        solve(route, settings(objective))
-    assert caught.value.key == key
 
 
 def test_spans_part_the_exits_by_tier():

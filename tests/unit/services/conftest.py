@@ -35,7 +35,7 @@ def make_engine(backend):
     def make(max_batch=4, run_by=None, **settings):
         metrics = TierMetrics(settings.pop("registry", CollectorRegistry()), EXITS)
         scheduler = Scheduler(backend.stages, max_batch)
-        temperatures = tiers.TEMPERATURES["large"]
-        return Engine(run_by or backend, temperatures, scheduler, metrics, **settings)
+        readouts = tiers.READOUTS["large"]
+        return Engine(run_by or backend, readouts, scheduler, metrics, **settings)
 
     return make

@@ -30,6 +30,7 @@ def test_engine_settings_have_defaults():
         ("engine: {max_batch: 0}", "tier.yaml:3: engine.max_batch: "),
         ("engine: {max_queu: 5}", "tier.yaml:3: engine.max_queu: unknown key"),
         ("engine: {device: tpu}", "tier.yaml:3: engine.device: "),
+        ("engine: {precision: fp8}", "tier.yaml:3: engine.precision: Input should be 'fp32' or"),
     ],
 )
 def test_mistakes_name_file_line_and_key(line, complaint):

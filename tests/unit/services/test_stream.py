@@ -18,7 +18,7 @@ EXITS = ("large@1", "large@2", "large@4")
 def idle_stream(make_engine, registry):
     """A stream whose worker runs nothing; bad items are answered without it."""
     metrics = TierMetrics(registry, EXITS)
-    reader = ItemReader(EXITS, (), (), pairs=False)
+    reader = ItemReader(EXITS, (), (), pairs=False, learned=False)
     worker = Worker(make_engine(), 10, metrics)
     return InferStream(worker, reader, metrics, EXITS, ("a", "b", "c"))
 

@@ -1,10 +1,9 @@
-"""The parts of training: loss, running mean, altered copies, batches."""
+"""The parts of training: altered copies, batches, tokenised texts."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,30 +11,10 @@ from tests.support.tiny import make_tokenizer
 from training.augment import altered
 from training.batches import Encoded, collate, encode, in_order, shuffled
 from training.data import Text
-from training.large import exit_loss
 
 
 def encoded(lengths: list[int]) -> Encoded:
     return Encoded([[2, *range(10, 8 + n), 3] for n in lengths], None, 0)
-
-
-def test_without_a_teacher_the_loss_is_the_weighted_cross_entropy() -> None:
-    logits = torch.randn(3, 5, 4)
-    targets = torch.eye(4)[torch.tensor([0, 1, 2, 3, 0])]
-    losses = [torch.nn.functional.cross_entropy(exit_logits, targets) for exit_logits in logits]
-    expected = (losses[0] / 9 + losses[1] * 4 / 9 + losses[2]) / (14 / 9)
-    assert exit_loss(logits, targets, teach=0.0).item() == pytest.approx(expected.item())
-
-
-def test_the_last_exit_is_not_taught_by_itself_or_by_the_others() -> None:
-    logits = torch.randn(2, 3, 2, requires_grad=True)
-    targets = torch.eye(2)[torch.tensor([0, 1, 0])]
-    exit_loss(logits, targets, teach=1.0).backward()
-    alone = torch.nn.functional.cross_entropy(last := logits.detach()[-1].requires_grad_(), targets)
-    alone.backward()
-    assert logits.grad is not None
-    assert last.grad is not None
-    assert torch.allclose(logits.grad[-1], last.grad / 1.25)
 
 
 @given(
@@ -62,7 +41,7 @@ def test_padding_is_masked_and_on_the_right() -> None:
 def test_altered_copies_keep_special_tokens_and_stay_in_the_vocabulary(pair: str | None) -> None:
     tokenizer = make_tokenizer()
     data = encode(tokenizer, [Text("the plot is dreadful and very noisy", pair)] * 50, 48)
-    copies = altered(data, 3, tokenizer, np.random.default_rng(0))
+    copies = altered(data, np.repeat(np.arange(50), 3), tokenizer, np.random.default_rng(0))
     assert len(copies) == 150
     specials = {tokenizer.cls_token_id, tokenizer.sep_token_id}
     expected = [token for token in data.ids[0] if token in specials]
@@ -70,6 +49,31 @@ def test_altered_copies_keep_special_tokens_and_stay_in_the_vocabulary(pair: str
     assert any(tokenizer.mask_token_id in row for row in copies.ids)
     assert any(len(row) < len(data.ids[0]) for row in copies.ids)
     assert all(0 <= token < len(tokenizer) for row in copies.ids for token in row)
+
+
+def test_altered_copies_are_of_the_rows_asked_for() -> None:
+    tokenizer = make_tokenizer()
+    data = encode(tokenizer, [Text("noisy " * 30), Text("plot " * 30)], 48)
+    copies = altered(data, np.asarray([1, 1, 0]), tokenizer, np.random.default_rng(0))
+    common = [max(set(row), key=row.count) for row in copies.ids]
+    noisy, plot = data.ids[0][1], data.ids[1][1]
+    assert common == [plot, plot, noisy]
+
+
+def test_an_altered_pair_is_cut_in_one_of_its_texts_only() -> None:
+    tokenizer = make_tokenizer()
+    data = encode(tokenizer, [Text("the plot is dreadful", "the cast is warm and noisy")], 48)
+    copies = altered(data, np.zeros(200, dtype=np.intp), tokenizer, np.random.default_rng(0))
+    whole = _lengths(data.ids[0], tokenizer.sep_token_id)
+    found = {_lengths(row, tokenizer.sep_token_id) for row in copies.ids}
+    cut = {(first < whole[0], second < whole[1]) for first, second in found}
+    assert cut == {(False, False), (True, False), (False, True)}
+
+
+def _lengths(row: list[int], separator: int) -> tuple[int, int]:
+    """Words in each text of a pair."""
+    first = row.index(separator)
+    return first - 1, len(row) - first - 2
 
 
 def test_long_texts_are_cut_to_the_limit() -> None:

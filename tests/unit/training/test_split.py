@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data import LabelledTexts, Text
-from training.split import FragmentIndex, split
+from training.fragments import FragmentIndex, words_of
+from training.groups import groups
+from training.split import apart, quotas, split
 
 
 def labelled(texts: list[str]) -> LabelledTexts:
-    distinct = list(dict.fromkeys(texts))
-    targets = np.zeros((len(distinct), 2), dtype=np.float32)
-    targets[np.arange(len(distinct)), np.arange(len(distinct)) % 2] = 1.0
-    return LabelledTexts(tuple(Text(t) for t in distinct), targets, ("a", "b"))
+    distinct = [Text(t) for t in dict.fromkeys(texts)]
+    return with_labels(distinct, [i % 2 for i in range(len(distinct))])
+
+
+def with_labels(texts: list[Text], labels: list[int]) -> LabelledTexts:
+    names = tuple(f"label {i}" for i in range(max(labels) + 1))
+    return LabelledTexts(tuple(texts), np.eye(len(names), dtype=np.float32)[labels], names)
 
 
 def is_fragment(short: str, long: str) -> bool:
@@ -51,7 +57,7 @@ def test_only_whole_texts_are_held_out(texts: list[str], seed: int) -> None:
 
 @given(texts=sentences)
 def test_the_index_finds_every_fragment(texts: list[str]) -> None:
-    keys = [tuple(t.split()) for t in dict.fromkeys(texts)]
+    keys = [words_of(Text(t)) for t in dict.fromkeys(texts)]
     index = FragmentIndex(keys)
     for key in keys:
         expected = {k for k in keys if k != key and is_fragment(" ".join(k), " ".join(key))}
@@ -70,3 +76,87 @@ def test_a_text_with_two_labels_is_not_evidence() -> None:
     data = labelled([f"text number {i}" for i in range(10)])
     data.targets[:] = 0.5
     assert len(split(data, 0.5, 0).held_out) == 0
+
+
+@given(
+    counts=st.lists(st.integers(0, 60), min_size=2, max_size=30).filter(any),
+    share=st.floats(0.05, 0.5),
+)
+def test_every_label_is_held_out_by_its_share_and_at_least_once(
+    counts: list[int], share: float
+) -> None:
+    held = quotas(np.asarray(counts), share)
+    for count, found in zip(counts, held.tolist(), strict=True):
+        assert found >= (count >= 2)
+        assert found <= max(0, count - 1)
+        assert abs(found - share * count) <= 1
+    exact = share * sum(counts)
+    raised = sum(share * count < 1 for count in counts)
+    assert exact - 1 <= held.sum() <= exact + raised + 1 or min(counts) < 2
+
+
+def test_150_labels_of_8_texts_are_all_on_both_sides() -> None:
+    texts = [Text(f"{label} says thing {i}") for label in range(150) for i in range(8)]
+    data = with_labels(texts, [label for label in range(150) for _ in range(8)])
+    parts = split(data, 0.15, 0)
+    held = np.bincount(data.labels[parts.held_out], minlength=150)
+    assert set(held.tolist()) == {1, 2}
+    assert len(parts.held_out) == 180
+    assert len(parts.train) == 1200 - 180
+
+
+def test_texts_that_differ_in_case_and_spacing_stay_together() -> None:
+    texts = [Text(t) for i in range(40) for t in (f"Text {i}", f"text  {i}")]
+    data = with_labels(texts, [0, 0, 1, 1] * 20)
+    parts = split(data, 0.25, 0)
+    held = {i // 2 for i in parts.held_out.tolist()}
+    assert len(parts.held_out) == 20
+    assert held.isdisjoint({i // 2 for i in parts.train.tolist()})
+
+
+def test_pairs_that_share_a_text_stay_together() -> None:
+    texts = [Text(f"premise {i}", f"hypothesis {i} {j}") for i in range(60) for j in range(3)]
+    data = with_labels(texts, [0, 1, 2] * 60)
+    parts = split(data, 0.2, 0)
+    held = {i // 3 for i in parts.held_out.tolist()}
+    assert len(parts.held_out) == 36
+    assert np.bincount(data.labels[parts.held_out]).tolist() == [12, 12, 12]
+    assert held.isdisjoint({i // 3 for i in parts.train.tolist()})
+
+
+def test_kin_of_held_out_pairs_whose_labels_are_at_odds_are_in_no_part() -> None:
+    texts = [Text(f"premise {i}", f"hypothesis {i} {j}") for i in range(60) for j in range(2)]
+    data = with_labels(texts, [0, 1] * 60)
+    data.targets[1::2] = 0.5
+    parts = split(data, 0.5, 0)
+    held = {i // 2 for i in parts.held_out.tolist()}
+    assert len(held) == 30
+    assert held.isdisjoint({i // 2 for i in parts.train.tolist()})
+
+
+@pytest.mark.parametrize("categories", [3, 24])
+def test_a_text_that_everybody_pairs_with_ties_nothing_together(categories: int) -> None:
+    texts = [Text(f"is it topic {i % categories}", f"headline {i}") for i in range(600)]
+    assert len(set(groups(texts).tolist())) == 600
+
+
+def test_ties_that_bind_everything_are_those_of_the_first_text_alone() -> None:
+    chain = [Text(f"premise {i // 2}", f"hypothesis {(i + 1) // 2}") for i in range(200)]
+    assert len(set(groups(chain).tolist())) == 100
+
+
+def test_what_stands_in_a_validation_file_leaves_training() -> None:
+    texts = [
+        Text("A good film"),
+        Text("good"),
+        Text("a good film , they say , and I did not believe it"),
+        Text("a  GOOD film ."),
+        Text("a bad film"),
+    ]
+    held = [Text("a good film"), Text("a dull one")]
+    assert [texts[i].text for i in apart(texts, held)] == [texts[2].text, texts[4].text]
+
+
+def test_a_pair_is_not_given_away_by_one_of_its_texts() -> None:
+    texts = [Text("a man sleeps", "he rests"), Text("a man sleeps", "he runs")]
+    assert apart(texts, [Text("a man sleeps", "he rests")]).tolist() == [1]

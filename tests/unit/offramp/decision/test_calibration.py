@@ -11,15 +11,15 @@ from offramp.decision.calibration import (
     expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
-    probabilities,
 )
+from offramp.decision.calibrators import Temperature
 
 
 def sampled(temperature: float, seed: int, examples: int = 4000) -> tuple[np.ndarray, np.ndarray]:
     """Logits whose labels were drawn at `temperature`."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(scale=3.0, size=(examples, 3))
-    drawn = probabilities(logits, temperature)
+    drawn = Temperature(temperature).probabilities(logits)
     labels = np.asarray([rng.choice(3, p=row) for row in drawn])
     return logits, labels
 
@@ -36,14 +36,6 @@ def test_no_other_temperature_fits_better(seed: int, other: float) -> None:
     logits, labels = rng.normal(size=(50, 4)), rng.integers(0, 4, 50)
     best = negative_log_likelihood(logits, labels, fit_temperature(logits, labels))
     assert best <= negative_log_likelihood(logits, labels, other) + 1e-6
-
-
-@given(seed=st.integers(0, 1000), temperature=st.floats(0.05, 20.0))
-def test_probabilities_sum_to_one_and_keep_the_order(seed: int, temperature: float) -> None:
-    logits = np.random.default_rng(seed).normal(scale=30, size=(20, 5))
-    found = probabilities(logits, temperature)
-    assert found.sum(axis=1) == pytest.approx(1.0)
-    assert (found.argmax(axis=1) == logits.argmax(axis=1)).all()
 
 
 def test_no_examples_is_an_error() -> None:

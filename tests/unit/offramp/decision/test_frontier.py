@@ -1,4 +1,4 @@
-"""The frontier: optimal on small cases, nested, and monotone in cost on any data."""
+"""The frontier against brute force: what backward induction finds, and what it may miss."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from offramp.decision.confidence import Measure
 from offramp.decision.cost import CostCurve, ExitCost
 from offramp.decision.evidence import Evidence
-from offramp.decision.frontier import Frontier, best_threshold, solve
-from offramp.decision.simulate import chosen_exits, simulate
+from offramp.decision.frontier import PRICES, Frontier, expected_correctness, solve
+from offramp.decision.ordering import Ordering
+from offramp.decision.readout import Readout
+from offramp.decision.simulate import chosen_exits
 
 EXITS = (
     ExitCost("small", "small", CostCurve(5.0, 1.0)),
@@ -32,70 +34,130 @@ def make_evidence(seed: int, examples: int = 200) -> Evidence:
         score = rng.normal(size=examples) + (labels * 2 - 1) * strength
         logits.append(np.stack([-score * strength, score * strength], axis=-1))
     tokens = rng.integers(4, 40, examples)
-    return Evidence(EXITS, np.stack(logits).astype(np.float32), labels, tokens, (1.0,) * 4)
+    return Evidence(
+        exits=EXITS,
+        logits=np.stack(logits).astype(np.float32),
+        labels=labels,
+        tokens=tokens,
+        readouts=(Readout(),) * 4,
+        certifies=np.zeros(examples, dtype=bool),
+    )
 
 
-@given(seed=st.integers(0, 10_000))
-def test_thresholds_are_nested_along_the_dial(seed: int) -> None:
-    points = Frontier(make_evidence(seed), Measure.MAX_PROB).points
-    for dear, cheap in itertools.pairwise(points):
-        assert all(a >= b for a, b in zip(dear.thresholds, cheap.thresholds, strict=True))
+SCORES = st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.9, 1.0])
 
 
-@given(seed=st.integers(0, 10_000), other=st.integers(0, 10_000))
-def test_cost_falls_along_the_dial_on_data_never_seen(seed: int, other: int) -> None:
-    unseen = make_evidence(other)
-    costs = [
-        simulate(unseen, point.thresholds, Measure.MAX_PROB).mean_cost
-        for point in Frontier(make_evidence(seed), Measure.MAX_PROB).points
-    ]
-    assert costs == sorted(costs, reverse=True)
+@st.composite
+def cascades(draw: st.DrawFn, exits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and values (E, N) of few examples: rewards of 0 and 1, less a growing cost."""
+    examples = draw(st.integers(1, 8))
+
+    def rows(element: st.SearchStrategy[float]) -> np.ndarray:
+        row = st.lists(element, min_size=examples, max_size=examples)
+        return np.asarray(draw(st.lists(row, min_size=exits, max_size=exits)))
+
+    costs = np.cumsum(
+        draw(st.lists(st.sampled_from([0.0, 0.1, 0.4]), min_size=exits, max_size=exits))
+    )
+    return rows(SCORES), rows(st.integers(0, 1).map(float)) - costs[:, None]
 
 
-@given(seed=st.integers(0, 10_000), cost=st.floats(0.05, 1.0))
-def test_a_cost_target_is_met_and_nearly_used_up(seed: int, cost: float) -> None:
-    frontier = Frontier(make_evidence(seed), Measure.MAX_PROB)
-    point = frontier.at_cost(cost)
-    assert point.forecast.mean_cost <= cost
-    dearest = frontier.points[0].forecast.mean_cost
-    assert point.forecast.mean_cost >= min(cost, dearest) * 0.9 - 0.02
+def solved(scores: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return solve([Ordering.of(row) for row in scores], values)
 
 
-def test_a_cost_below_the_cheapest_point_is_refused_with_the_least_there_is() -> None:
-    with pytest.raises(ValueError, match=r"below what this cascade can do: at least 0\.0"):
-        Frontier(make_evidence(0), Measure.MAX_PROB).at_cost(0.001)
+def total(scores: np.ndarray, values: np.ndarray, thresholds: np.ndarray, start: int = 0) -> float:
+    """Total value of all examples, were they to enter the cascade at exit `start`."""
+    exits = start + chosen_exits(scores[start:], thresholds[start:])
+    return float(values[exits, np.arange(scores.shape[1])].sum())
 
 
-@given(
-    scores=st.lists(st.sampled_from([0.1, 0.2, 0.5, 0.8, 0.9]), min_size=1, max_size=12),
-    data=st.data(),
-)
-def test_best_threshold_matches_brute_force(scores: list[float], data: st.DataObject) -> None:
-    values = st.lists(st.integers(-5, 5).map(float), min_size=len(scores), max_size=len(scores))
-    score, advantage = np.asarray(scores), np.asarray(data.draw(values))
-    found = best_threshold(score, advantage)
-    stops = (score >= found) & (found < 1.0)
-    candidates = [*sorted(set(scores)), 1.0]
-    best = max(advantage[(score >= t) & (t < 1.0)].sum() for t in candidates)
-    assert advantage[stops].sum() == pytest.approx(best)
+def choices(scores: np.ndarray) -> list[list[float]]:
+    """Every threshold that makes a difference, for each exit but the last."""
+    return [[*sorted(set(row.tolist()) - {1.0}), 0.99, 1.0] for row in scores[:-1]]
 
 
-@given(seed=st.integers(0, 500), price=st.floats(0.0, 1.0))
-def test_backward_induction_beats_every_grid_of_one_exit_changed(seed: int, price: float) -> None:
-    """No single threshold, moved while those behind it stay, gives a higher value."""
-    evidence = make_evidence(seed, examples=40)
-    scores, costs = evidence.confidences(Measure.MAX_PROB), evidence.costs()
-    rewards = evidence.correct().astype(float)
+def brute_force(scores: np.ndarray, values: np.ndarray) -> float:
+    """The highest value of all combinations of thresholds."""
+    return max(
+        total(scores, values, np.asarray([*combination, 0.0]))
+        for combination in itertools.product(*choices(scores))
+    )
 
-    def value(thresholds: np.ndarray, start: int) -> float:
-        """Total value of all examples, were they to enter the cascade at exit `start`."""
-        exits = start + chosen_exits(scores[start:], thresholds[start:])
-        rows = np.arange(scores.shape[1])
-        return float((rewards[exits, rows] - price * costs[exits, rows]).sum())
 
-    solved = solve(scores, rewards, costs, price)
-    for exit_index in range(len(scores) - 1):
-        for candidate in np.linspace(0.5, 1.0, 11):
-            moved = solved.copy()
+@given(cascades(exits=2))
+def test_with_two_exits_no_threshold_is_better(case: tuple[np.ndarray, np.ndarray]) -> None:
+    assert total(*case, solved(*case)) == pytest.approx(brute_force(*case))
+
+
+@given(cascades(exits=3))
+def test_the_first_threshold_is_the_best_there_is_given_the_others(
+    case: tuple[np.ndarray, np.ndarray],
+) -> None:
+    scores, values = case
+    found = solved(scores, values)
+    best = max(total(*case, np.asarray([first, *found[1:]])) for first in choices(scores)[0])
+    assert total(*case, found) == pytest.approx(best)
+
+
+@given(cascades(exits=4))
+def test_each_threshold_is_the_best_for_all_examples_given_those_behind_it(
+    case: tuple[np.ndarray, np.ndarray],
+) -> None:
+    scores, values = case
+    found = solved(scores, values)
+    for exit_index, candidates in enumerate(choices(scores)):
+        for candidate in candidates:
+            moved = found.copy()
             moved[exit_index] = candidate
-            assert value(moved, exit_index) <= value(solved, exit_index) + 1e-9
+            here = total(*case, found, exit_index)
+            assert total(*case, moved, exit_index) <= here + 1e-9
+
+
+@given(cascades(exits=3))
+def test_no_combination_is_beaten_that_does_not_exist(case: tuple[np.ndarray, np.ndarray]) -> None:
+    """The value found is one that thresholds give, and never above what brute force finds."""
+    assert total(*case, solved(*case)) <= brute_force(*case) + 1e-9
+
+
+@given(st.integers(0, 10_000))
+def test_where_stopping_pays_above_a_confidence_each_example_gets_its_best(seed: int) -> None:
+    """Then the vector is optimal among all, however many exits there are."""
+    rng = np.random.default_rng(seed)
+    examples, scores, values = 8, [rng.random(8)], [rng.random(8)]
+    for _ in range(rng.integers(1, 3)):
+        row = rng.random(examples)
+        pays = row >= rng.random()
+        best_onward = np.max(values, axis=0)
+        scores.insert(0, row)
+        values.insert(0, best_onward + np.where(pays, 1, -1) * rng.random(examples))
+    case = np.stack(scores), np.stack(values)
+    assert total(*case, solved(*case)) == pytest.approx(case[1].max(axis=0).sum())
+    assert total(*case, solved(*case)) == pytest.approx(brute_force(*case))
+
+
+def test_backward_induction_may_be_beaten_by_what_reaches_a_later_exit() -> None:
+    """The second exit is wrong on the second example, which never comes there."""
+    scores = np.asarray([[0.5, 0.8], [0.5, 0.9], [0.9, 0.8]])
+    rewards = np.asarray([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    values = rewards - 0.1 * np.asarray([[1], [2], [4]])
+    found = solved(scores, values)
+    assert found.tolist() == pytest.approx([0.65, 1.0, 0.0])
+    assert total(scores, values, found) == pytest.approx(1.5)
+    assert total(scores, values, np.asarray([0.65, 0.0, 0.0])) == pytest.approx(1.7)
+    assert brute_force(scores, values) == pytest.approx(1.7)
+
+
+def test_the_ladder_is_solved_at_every_price_and_never_rises() -> None:
+    evidence = make_evidence(3)
+    orderings = [Ordering.of(row) for row in evidence.confidences(Measure.MAX_PROB)]
+    rewards, costs = expected_correctness(evidence), evidence.costs()
+    rows = np.stack([solve(orderings, rewards - price * costs) for price in PRICES])
+    ladder = list(Frontier(evidence, Measure.MAX_PROB).ladder())
+    assert [price for price, _ in ladder] == PRICES.tolist()
+    assert np.array_equal([row for _, row in ladder], np.minimum.accumulate(rows))
+
+
+def test_the_frontier_ends_where_the_first_exit_answers_everything() -> None:
+    cheapest = Frontier(make_evidence(0), Measure.MAX_PROB).points[-1]
+    assert cheapest.forecast.exit_shares["small"] == 1.0

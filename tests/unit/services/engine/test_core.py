@@ -62,7 +62,7 @@ def test_every_row_ends_once_and_leaves_where_it_would_alone(backend, jobs, max_
     assume(not any(is_tie(text, plan, EXITS) for text, plan, _ in jobs))
     metrics = TierMetrics(CollectorRegistry(), EXITS)
     scheduler = Scheduler(backend.stages, max_batch)
-    engine = Engine(backend, tiers.TEMPERATURES["large"], scheduler, metrics)
+    engine = Engine(backend, tiers.READOUTS["large"], scheduler, metrics)
     rows = [make_row(text, plan, number) for number, (text, plan, _) in enumerate(jobs)]
     waiting, ended = list(rows), []
     while waiting or not engine.idle:

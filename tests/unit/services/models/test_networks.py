@@ -11,7 +11,6 @@ from services.models.flops import exit_flops
 from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
 from services.models.sequence_classifier import SequenceClassifier
 from services.models.staged import StagedNetwork
-from services.models.student import Student, StudentConfig
 
 
 def config() -> BertConfig:
@@ -32,7 +31,6 @@ def networks() -> dict[str, StagedNetwork]:
     encoder = BertModel(config(), add_pooling_layer=False)
     made = {
         "multi_exit": MultiExitClassifier(encoder, MultiExitConfig((1, 2, 4), 3)),
-        "student": Student(StudentConfig(vocabulary=50, labels=3, embedding=16, width=24)),
         "sequence_classifier": SequenceClassifier(
             BertForSequenceClassification(config()), (0, 1, 2)
         ),
@@ -40,7 +38,7 @@ def networks() -> dict[str, StagedNetwork]:
     return {name: network.eval() for name, network in made.items()}
 
 
-@pytest.mark.parametrize("name", ["multi_exit", "student", "sequence_classifier"])
+@pytest.mark.parametrize("name", ["multi_exit", "sequence_classifier"])
 @torch.inference_mode()
 def test_padding_and_batch_mates_change_nothing(name: str) -> None:
     network = networks()[name]
@@ -54,7 +52,7 @@ def test_padding_and_batch_mates_change_nothing(name: str) -> None:
         assert torch.allclose(alone[:, 0], together[:, row], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["multi_exit", "student", "sequence_classifier"])
+@pytest.mark.parametrize("name", ["multi_exit", "sequence_classifier"])
 @pytest.mark.parametrize("tokens", [7, 40])
 @torch.inference_mode()
 def test_counted_flops_are_those_that_run(name: str, tokens: int) -> None:

@@ -1,11 +1,4 @@
-"""A bundle: the directory with all that was learned for a route.
-
-manifest.json         what is in it; its id is a hash of the files that make the answers
-evidence.safetensors  logits of every exit on held-out examples, tied to that id
-<tier>/               weights, config and tokenizer of each tier
-metrics.json          figures of training and calibration
-README.md             model card
-"""
+"""The manifest of a bundle: tiers, exits, readouts, files, and an id that ties them together."""
 
 from __future__ import annotations
 
@@ -16,38 +9,49 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
-
 from offramp.decision.cost import CostCurve, ExitCost
-from offramp.decision.evidence import Evidence
+from offramp.decision.readout import Readout, readout_from
 from offramp.errors import BundleError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
-EVIDENCE = "evidence.safetensors"
+# What a tier may compute in. Another precision gives other logits, so it has evidence of its own.
+PRECISIONS = ("fp32", "bf16")
+DEFAULT_PRECISION = "fp32"
 RESTORE = "restore or retrain the bundle"
 
 
 @dataclass(frozen=True, slots=True)
 class ExitSpec:
-    """An exit as the manifest knows it: cost from its tier's input, and its temperature."""
+    """An exit as the manifest knows it, with the cost from its tier's input."""
 
     name: str
     flops: CostCurve
-    temperature: float
 
 
 @dataclass(frozen=True, slots=True)
 class TierSpec:
-    """A tier of the bundle: the folder of its model, what kind of model, and its exits in order."""
+    """A tier of the bundle: the folder of its model, what kind of model, and its exits in order.
+
+    readouts: by precision, one per exit.
+    """
 
     name: str
     kind: str
     exits: tuple[ExitSpec, ...]
     max_tokens: int
+    readouts: Mapping[str, tuple[Readout, ...]]
+
+    def readouts_in(self, precision: str) -> tuple[Readout, ...]:
+        """One readout per exit; BundleError with the remedy where there is none in a precision."""
+        if precision not in self.readouts:
+            known = ", ".join(self.readouts) or "none"
+            raise BundleError(
+                f"tier {self.name!r} has no evidence in {precision} (it has: {known}); take it "
+                f"with `offramp calibrate BUNDLE DATA --precision {precision}`, or run the tier "
+                "in another precision (engine.precision in its config)"
+            )
+        return self.readouts[precision]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class Manifest:
 
 
 def content_id(files: Mapping[str, str], tiers: Iterable[TierSpec]) -> str:
-    """Hash of what decides the answers: every tier's files, exits and temperatures."""
+    """Hash of what decides the answers: every tier's files, exits and readouts."""
     content = {"files": dict(sorted(files.items())), "tiers": [asdict(tier) for tier in tiers]}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     return digest.hexdigest()[:16]
@@ -130,7 +134,7 @@ def read_manifest(directory: Path) -> Manifest:
             files=raw["files"],
             created=raw["created"],
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise BundleError(
             f"{path} is incomplete ({error!r}); restore or retrain the bundle"
         ) from None
@@ -142,11 +146,16 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def _tier(entry: Mapping[str, Any]) -> TierSpec:
-    exits = tuple(
-        ExitSpec(e["name"], CostCurve(**e["flops"]), float(e["temperature"]))
-        for e in entry["exits"]
+    return TierSpec(
+        name=entry["name"],
+        kind=entry["kind"],
+        exits=tuple(ExitSpec(e["name"], CostCurve(**e["flops"])) for e in entry["exits"]),
+        max_tokens=int(entry["max_tokens"]),
+        readouts={
+            precision: tuple(readout_from(readout) for readout in readouts)
+            for precision, readouts in entry["readouts"].items()
+        },
     )
-    return TierSpec(entry["name"], entry["kind"], exits, int(entry["max_tokens"]))
 
 
 def verify_tier(directory: Path, manifest: Manifest, tier: str) -> None:
@@ -167,44 +176,3 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Write a manifest as JSON, readable by `read_manifest`."""
     content = {"format": FORMAT, **asdict(manifest)}
     (directory / MANIFEST).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def write_evidence(directory: Path, bundle_id: str, evidence: Evidence) -> None:
-    """Write evidence, tied to the bundle whose models gave it."""
-    # safetensors writes memory as it lies: an array in another order would come back shuffled.
-    arrays: dict[str, NDArray[Any]] = {
-        "logits": np.ascontiguousarray(evidence.logits, dtype=np.float32),
-        "labels": np.ascontiguousarray(evidence.labels, dtype=np.int64),
-        "tokens": np.ascontiguousarray(evidence.tokens, dtype=np.int64),
-    }
-    metadata = {"bundle_id": bundle_id, "exits": json.dumps(evidence.exit_names)}
-    save_file(arrays, directory / EVIDENCE, metadata=metadata)
-
-
-def read_evidence(directory: Path, manifest: Manifest) -> Evidence:
-    """Read a bundle's evidence; BundleError where it is missing, broken or of another bundle."""
-    path = directory / EVIDENCE
-    try:
-        with safe_open(path, framework="numpy") as stream:
-            metadata = stream.metadata() or {}
-            arrays = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-    except (FileNotFoundError, SafetensorError, OSError) as error:
-        raise BundleError(f"{path} cannot be read ({error}); {RESTORE}") from None
-    if metadata.get("bundle_id") != manifest.id:
-        raise BundleError(
-            f"{path} is evidence of bundle {metadata.get('bundle_id')}, but the models here are "
-            f"bundle {manifest.id}: thresholds from it would mean nothing; "
-            "restore the evidence that belongs to these models, or retrain"
-        )
-    try:
-        return Evidence(
-            exits=manifest.exit_costs,
-            logits=arrays["logits"],
-            labels=arrays["labels"],
-            tokens=arrays["tokens"],
-            temperatures=tuple(e.temperature for t in manifest.tiers for e in t.exits),
-        )
-    except (KeyError, ValueError) as error:
-        raise BundleError(
-            f"{path} does not fit the manifest ({error}); retrain the bundle"
-        ) from None

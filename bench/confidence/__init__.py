@@ -1,0 +1,1 @@
+"""The confidence table: calibrators, measures and threshold families on the same logits."""

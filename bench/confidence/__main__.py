@@ -1,0 +1,98 @@
+"""Calibrators, measures of confidence and families of thresholds, on the same logits.
+
+Takes the evidence of a bundle per data set (the one that `bench.papers` trains, from the same work
+folder) and parts it at random in three, many times: readouts are fitted on the first part,
+thresholds chosen on the second, figures taken on the third. Compared are
+
+  calibrators   temperature, vector scaling, isotonic; each alone and on the mix of exits
+  confidence    max_prob, margin, entropy, learned
+  thresholds    the frontier, one global threshold, shares per exit (EENet), at equal cost
+
+by NLL, ECE, AUROC and AURC of every exit, and by what the cascade costs where nothing is lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bench import options as shared
+from bench import publishing
+from bench.bundles import trained
+from bench.confidence import tables
+from bench.confidence.figures import Figures, figures
+from bench.crossfit import COSTS
+from bench.datasets import DataSet
+from bench.options import Options
+from bench.scores import pooled, scored
+from offramp.bundle import read_evidence, read_manifest
+
+EXAMPLES = """\
+examples:
+  python -m bench.confidence --data data
+  python -m bench.confidence --data data --sets ag_news --splits 50
+  python -m bench.confidence --data data --with-test
+
+Tables are printed and land in OUT/confidence.md and OUT/confidence.json. The last line is one JSON
+object. Nothing is trained where `bench.papers` ran before with the same --work and settings.
+"""
+SETS = ("sst2", "ag_news")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfidenceOptions(Options):
+    """splits: random partings.  with_test: use the scored test file as well as the evidence."""
+
+    splits: int
+    with_test: bool
+
+
+def run_set(data_set: DataSet, options: ConfidenceOptions) -> Figures:
+    """Figures of a set on the bundle of its first seed."""
+    settings = options.training(data_set, options.seeds_of(data_set)[0], exits="all")
+    bundle = trained(settings, options.work)
+    evidence = read_evidence(bundle, read_manifest(bundle))
+    if options.with_test:
+        test, _ = scored(bundle, options.data / data_set.test, options.work)
+        evidence = pooled(evidence, test)
+    return figures(evidence, options.splits)
+
+
+def parse() -> ConfidenceOptions:
+    """Read the command line."""
+    parser = shared.parser(__doc__, EXAMPLES, SETS)
+    parser.add_argument(
+        "--splits", type=int, default=20, metavar="N", help="random partings (default: 20)"
+    )
+    parser.add_argument(
+        "--with-test",
+        action="store_true",
+        help="part the scored test file too: more examples; only once nothing is chosen any more",
+    )
+    return shared.read(ConfidenceOptions, parser.parse_args())
+
+
+def record(found: dict[str, Figures], options: ConfidenceOptions) -> dict[str, Any]:
+    """What the JSON file holds."""
+    return {
+        "splits": options.splits,
+        "with_test": options.with_test,
+        "sets": {name: tables.record(figure) for name, figure in found.items()},
+        "curves": {
+            "cost": COSTS.tolist(),
+            **{name: tables.curves(figure) for name, figure in found.items()},
+        },
+    }
+
+
+def main() -> None:
+    """Compare, show, and end with one JSON object."""
+    options = parse()
+    sets = options.data_sets
+    found = {data_set.name: run_set(data_set, options) for data_set in sets}
+    shown = tables.tables({data_set.name: data_set.title for data_set in sets}, found)
+    publishing.publish("confidence", __doc__ or "", record(found, options), shown, options.out)
+
+
+if __name__ == "__main__":
+    shared.run(main)

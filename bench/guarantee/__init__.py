@@ -1,0 +1,1 @@
+"""Whether guarantees hold on real evidence, and how much speed each method keeps."""

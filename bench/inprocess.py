@@ -1,0 +1,138 @@
+"""A cascade run for real in this process: the tiers' own engines, one after the other, timed.
+
+Every method runs the same way: tokenised by each tier that sees the text, batched, compacted after
+each stage, rows leaving one by one. A tier runs with the exits that the method uses and no others,
+so the full model is one stage and pays for no exit that nothing reads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry
+
+from offramp.decision.cost import ExitCost
+from services.backends.tokenizing import TextEncoder
+from services.backends.torch_backend import TorchBackend
+from services.engine.core import Engine
+from services.engine.plan import StagePlan
+from services.engine.row import Answer, Row
+from services.engine.scheduler import Scheduler
+from services.metrics import TierMetrics
+from services.models.loading import TierModel, load_tier
+from services.models.multi_exit import MultiExitClassifier
+from services.models.staged import StagedNetwork
+from training.compare.cascade import Cascade
+from training.data import Text
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Label and exit (its place in the evidence) of N texts, and the seconds that all took."""
+
+    labels: NDArray[np.intp]
+    exits: NDArray[np.intp]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Tier:
+    """One tier of a cascade: its engine, its plan, and where its exits stand in the evidence."""
+
+    engine: Engine
+    plan: StagePlan
+    places: tuple[int, ...]
+
+
+class Engines:
+    """Makes engines of the tiers of bundles; networks are loaded once and shared.
+
+    exits: those of the evidence.  homes: the bundle and tier that each tier of the evidence is.
+    """
+
+    def __init__(
+        self, exits: Sequence[ExitCost], homes: Mapping[str, tuple[Path, str]], batch: int
+    ) -> None:
+        self._exits = tuple(exits)
+        self._models = {name: load_tier(bundle, tier) for name, (bundle, tier) in homes.items()}
+        self._batch = batch
+
+    def build(self, cascade: Cascade) -> Runner:
+        """Engines for a cascade, ready to run."""
+        rows = list(zip(cascade.view.exits, cascade.view.readouts, cascade.thresholds, strict=True))
+        found = []
+        for name, group in groupby(rows, key=lambda row: self._exits[row[0]].tier):
+            places, readouts, thresholds = zip(*group, strict=True)
+            model = self._models[name]
+            names = tuple(self._exits[place].name for place in places)
+            backend = TorchBackend(
+                _with_exits(model, [self._stage(place) for place in places]),
+                TextEncoder(model.tokenizer, model.spec.max_tokens),
+            )
+            metrics = TierMetrics(CollectorRegistry(), names)
+            engine = Engine(backend, readouts, Scheduler(len(places), self._batch), metrics)
+            engine.prepare(warm_up=False, pairs=model.manifest.pairs)
+            plan = StagePlan(tuple(thresholds), len(places) - 1, cascade.measure)
+            found.append(_Tier(engine, plan, places))
+        return Runner(found)
+
+    def _stage(self, place: int) -> int:
+        """Which exit of its tier stands at a place of the evidence."""
+        exit_cost = self._exits[place]
+        own = [e.name for e in self._exits if e.tier == exit_cost.tier]
+        if len(own) == 1:
+            return len(self._models[exit_cost.tier].spec.exits) - 1
+        return own.index(exit_cost.name)
+
+
+class Runner:
+    """The tiers of a cascade in a row."""
+
+    def __init__(self, tiers: Sequence[_Tier]) -> None:
+        self._tiers = tuple(tiers)
+
+    def run(self, texts: Sequence[Text]) -> Served:
+        """Classify all texts; what a tier is unsure of goes on to the next. Raises what rows do."""
+        labels = np.zeros(len(texts), dtype=np.intp)
+        exits = np.zeros(len(texts), dtype=np.intp)
+        began = time.perf_counter()
+        waiting: Sequence[int] = range(len(texts))
+        for tier in self._tiers:
+            unsure = []
+            for row in _through(tier, texts, waiting):
+                if not isinstance(row.outcome, Answer):
+                    raise row.outcome or RuntimeError("a row ended without an outcome")
+                labels[row.id] = int(np.argmax(row.outcome.probabilities))
+                exits[row.id] = tier.places[row.outcome.stage]
+                if not row.outcome.confident:
+                    unsure.append(row.id)
+            waiting = sorted(unsure)
+        return Served(labels, exits, time.perf_counter() - began)
+
+
+def _through(tier: _Tier, texts: Sequence[Text], chosen: Sequence[int]) -> list[Row]:
+    """The chosen texts through one tier, all handed in at once."""
+    rows = [Row(i, texts[i].text, texts[i].pair, tier.plan, _nobody) for i in chosen]
+    tier.engine.add(rows)
+    ended: list[Row] = []
+    while not tier.engine.idle:
+        ended += tier.engine.step()
+    return ended
+
+
+def _nobody(rows: list[Row]) -> None:
+    """Nobody waits for rows here: they are returned by the engine's own steps."""
+
+
+def _with_exits(model: TierModel, stages: Sequence[int]) -> StagedNetwork:
+    """The tier's network with some of its exits alone."""
+    network = model.network
+    if not isinstance(network, MultiExitClassifier) or len(stages) == network.stages:
+        return network
+    return network.with_exits([network.config.exits[stage] for stage in stages])

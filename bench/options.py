@@ -1,0 +1,150 @@
+"""What all benchmark commands that train can be told."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from bench import datasets
+from bench.datasets import DataSet
+from offramp.errors import OfframpError
+from training.backbone import DEFAULT
+from training.settings import LargeSettings, SmallSettings, TrainSettings
+
+UNUSABLE = 2
+
+Chosen = TypeVar("Chosen", bound="Options")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """data: the folder of all data sets.  work: where bundles and scores are kept.
+
+    seeds: runs per data set; None for each set's own number.
+    limit: train on so many texts; None for each set's own number.  threads: 0 for all cores.
+    """
+
+    data: Path
+    sets: tuple[str, ...]
+    seeds: int | None
+    out: Path
+    work: Path
+    limit: int | None
+    backbone: str
+    small: str
+    threads: int
+
+    @property
+    def data_sets(self) -> tuple[DataSet, ...]:
+        """The sets asked for. Raises DataSetError."""
+        return datasets.chosen(self.sets, self.data)
+
+    def seeds_of(self, data_set: DataSet) -> range:
+        """The seeds to run a set with."""
+        return range(self.seeds or data_set.seeds)
+
+    def training(
+        self, data_set: DataSet, seed: int, exits: tuple[int, ...] | str | None
+    ) -> TrainSettings:
+        """How a bundle of a set is trained; where it goes is for `bench.bundles` to say."""
+        return TrainSettings(
+            data=datasets.training_file(data_set, self.data, self.work),
+            out=self.work,
+            name=f"{data_set.name}-{seed}",
+            hold_out=data_set.hold_out,
+            seed=seed,
+            threads=self.threads,
+            limit=self.limit,
+            large=LargeSettings(
+                backbone=self.backbone,
+                exits=exits,
+                epochs=data_set.epochs,
+                learning_rate=data_set.learning_rate,
+            ),
+            small=SmallSettings(kind=self.small),
+        )
+
+
+def parser(description: str | None, examples: str, sets: Sequence[str]) -> argparse.ArgumentParser:
+    """A parser with the options that all share; `sets` are those run by default."""
+    found = argparse.ArgumentParser(
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    found.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder with one folder per data set: DIR/sst2/train.tsv and so on",
+    )
+    found.add_argument(
+        "--sets",
+        type=_names,
+        default=tuple(sets),
+        metavar="NAME,NAME",
+        help=f"of {','.join(datasets.NAMES)} (default: {','.join(sets)})",
+    )
+    found.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="runs per set, seeds 0..N-1 (default: 3, large sets 1)",
+    )
+    found.add_argument(
+        "--out",
+        type=Path,
+        default=Path("bench/results"),
+        metavar="DIR",
+        help="where the tables land, as Markdown and JSON (default: bench/results)",
+    )
+    found.add_argument(
+        "--work",
+        type=Path,
+        default=Path("runs/bench"),
+        metavar="DIR",
+        help="where trained bundles are kept; the same command again reuses them, and goes on "
+        "where it was killed (default: runs/bench)",
+    )
+    found.add_argument(
+        "--limit", type=int, metavar="N", help="train on N texts of each set, for a first trial"
+    )
+    found.add_argument(
+        "--backbone", default=DEFAULT, metavar="NAME", help=f"encoder of the large tier ({DEFAULT})"
+    )
+    found.add_argument(
+        "--small",
+        default=SmallSettings().kind,
+        metavar="KIND",
+        help=f"student of the small tier, as `offramp train` has it ({SmallSettings().kind})",
+    )
+    found.add_argument("--threads", type=int, default=0, metavar="N", help="0 for all cores")
+    return found
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a command; what cannot work is said in one line, with exit code 2."""
+    try:
+        main()
+    except OfframpError as error:
+        print(error, file=sys.stderr)
+        sys.exit(UNUSABLE)
+
+
+def _names(written: str) -> tuple[str, ...]:
+    return tuple(name for name in written.split(",") if name)
+
+
+def read(kind: type[Chosen], arguments: argparse.Namespace) -> Chosen:
+    """The options of a command from what its parser found; the threads are set at once."""
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    wanted: dict[str, Any] = {f.name: getattr(arguments, f.name) for f in fields(kind)}
+    return kind(**wanted)

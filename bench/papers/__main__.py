@@ -1,0 +1,114 @@
+"""This project beside the papers that it joins, on the same models and the same test files.
+
+For every data set: train a bundle with an exit at every layer, score its test file once, and run
+the full model, the small tier alone, the large tier truncated at one depth, entropy exit (DeeBERT),
+two tiers (TangoBERT), multi-exit (Right Tool), and both together (this project).
+
+Which cascade each method runs is chosen on the bundle's choosing evidence alone, by one rule for
+all: the cheapest whose expected accuracy there is within the allowed loss (0, 0.5, 1 points) of the
+full model's. The test labels are read once, to count what came of it. Accuracy is that of the whole
+test file; the clock runs on texts drawn from it, through the engines that serve, one method after
+the other in every round, against the same large tier at full depth with no exit before the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import options as shared
+from bench import publishing
+from bench.datasets import NAMES, DataSet
+from bench.options import Options
+from bench.papers import tables
+from bench.papers.comparison import Comparison, Timed, compare_on, train_all
+from bench.papers.picture import draw
+from bench.papers.points import GRID
+from bench.papers.tables import SetReport
+
+EXAMPLES = """\
+examples:
+  python -m bench.papers --data data
+  python -m bench.papers --data data --sets sst2,ag_news --alone
+  python -m bench.papers --data data --sets rte --limit 600 --repeats 1 --out /tmp/trial
+
+Tables are printed and land in OUT/papers.md and OUT/papers.json, the curves in --plot. The last
+line is one JSON object. Training is the long part; its bundles stay in --work.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PapersOptions(Options):
+    """alone: also train a single-exit model for each depth.  timed: texts on the clock."""
+
+    alone: bool
+    timed: int
+    repeats: int
+    batch: int
+    plot: Path
+
+
+def compare_set(data_set: DataSet, options: PapersOptions) -> list[Comparison]:
+    """All seeds of one set."""
+    timed = Timed(options.timed, options.repeats, options.batch)
+    found = []
+    for seed in options.seeds_of(data_set):
+        settings = options.training(data_set, seed, exits="all")
+        bundles = train_all(settings, options.work, options.alone)
+        test = options.data / data_set.test
+        found.append(compare_on(bundles, seed, test, options.work, timed))
+    return found
+
+
+def parse() -> PapersOptions:
+    """Read the command line."""
+    parser = shared.parser(__doc__, EXAMPLES, NAMES)
+    parser.add_argument(
+        "--alone",
+        action="store_true",
+        help="also train a model for each depth by itself (3.5 times the training)",
+    )
+    parser.add_argument(
+        "--timed", type=int, default=1000, metavar="N", help="texts on the clock (default: 1000)"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=3, metavar="N", help="timed rounds (default: 3)"
+    )
+    parser.add_argument("--batch", type=int, default=32, metavar="N", help="rows to a batch (32)")
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        default=Path("docs/images/papers.svg"),
+        metavar="FILE",
+        help="where the curves are drawn (default: docs/images/papers.svg)",
+    )
+    return shared.read(PapersOptions, parser.parse_args())
+
+
+def figures(reports: Mapping[DataSet, SetReport], options: PapersOptions) -> dict[str, Any]:
+    """What the JSON file holds of the sets that are done."""
+    curves = {data_set.name: report.curves for data_set, report in reports.items()}
+    return {
+        "timed": {"texts": options.timed, "repeats": options.repeats, "batch": options.batch},
+        "sets": {data_set.name: report.record for data_set, report in reports.items()},
+        "curves": {"speedup_flops": [round(float(speedup), 3) for speedup in GRID], **curves},
+    }
+
+
+def main() -> None:
+    """Compare, show, draw, and end with one JSON object; every set is written when it is done."""
+    options = parse()
+    about, reports = __doc__ or "", {}
+    for data_set in options.data_sets:
+        reports[data_set] = tables.report(data_set.title, compare_set(data_set, options))
+        found, shown = figures(reports, options), tables.tables(list(reports.values()))
+        publishing.write("papers", about, found, shown, options.out)
+    titles = {data_set.name: data_set.title for data_set in reports}
+    draw(found["curves"], found["sets"], titles, options.plot)
+    publishing.publish("papers", about, found, shown, options.out)
+
+
+if __name__ == "__main__":
+    shared.run(main)

@@ -1,0 +1,69 @@
+"""Wall-clock speedups: cascades in turn, again and again, beside the full model in every round."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.inprocess import Engines, Served
+from training.compare.cascade import Cascade, Outcome
+from training.data import Text
+
+WARM_UP = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One cascade on the clock.
+
+    seconds: by round.  speedups: the full model's seconds over these, round by round.
+    differing: texts whose label or exit is not what scoring the file foretold.
+    """
+
+    seconds: tuple[float, ...]
+    speedups: tuple[float, ...]
+    differing: int
+
+    @property
+    def speedup(self) -> float:
+        """Median over the rounds."""
+        return statistics.median(self.speedups)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over the rounds, relative to the median."""
+        return statistics.pstdev(self.speedups) / self.speedup
+
+
+def time_in_turn(
+    engines: Engines,
+    full: Cascade,
+    foretold: Mapping[Cascade, Outcome],
+    texts: Sequence[Text],
+    repeats: int,
+) -> dict[Cascade, Timing]:
+    """Time every cascade of `foretold` (outcomes on these texts) and the full model, which is one.
+
+    All run once per round, so that a machine that slows down slows all of them alike.
+    """
+    runners = {cascade: engines.build(cascade) for cascade in foretold}
+    for runner in runners.values():
+        runner.run(texts[:WARM_UP])
+    rounds = [
+        {cascade: runner.run(texts) for cascade, runner in runners.items()} for _ in range(repeats)
+    ]
+    return {
+        cascade: Timing(
+            seconds=tuple(found[cascade].seconds for found in rounds),
+            speedups=tuple(found[full].seconds / found[cascade].seconds for found in rounds),
+            differing=_differing(rounds[0][cascade], outcome),
+        )
+        for cascade, outcome in foretold.items()
+    }
+
+
+def _differing(served: Served, outcome: Outcome) -> int:
+    return int(np.sum((served.labels != outcome.answers) | (served.exits != outcome.exits)))

@@ -1,0 +1,67 @@
+"""A tier in bf16: it says so, answers nearly as in fp32, and needs readouts made for it."""
+
+import numpy as np
+import pytest
+
+from offramp.decision.confidence import Measure
+from offramp.decision.readout import Readout
+from offramp.errors import BundleError
+from offramp.v1 import common_pb2, tier_pb2
+from tests.support import tiers
+from tests.support.reference import exit_confidences, exit_probabilities
+
+TEXTS = [f"w{n} w{n + 7} w{n + 3}" for n in range(20)]
+
+
+@pytest.fixture(scope="module")
+def bundle_in_bf16(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundles") / "bf16"
+    return tiers.make_bundle(folder, precisions=("fp32", "bf16"))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+async def test_a_tier_says_what_it_computes_in(serve, bundle_in_bf16, precision):
+    _, stub = await serve("large", bundle_in_bf16, precision=precision)
+    found = await stub.Describe(tier_pb2.DescribeRequest())
+    assert (found.precision, found.backend) == (precision, f"torch-cpu-{precision}")
+
+
+async def test_answers_in_bf16_are_nearly_those_in_fp32(serve, infer, make_item, bundle_in_bf16):
+    _, stub = await serve("large", bundle_in_bf16, precision="bf16")
+    results = await infer(stub, [make_item(n, text) for n, text in enumerate(TEXTS)])
+    found = np.array([results[n].answer.probabilities for n in range(len(TEXTS))])
+    plain = np.array([exit_probabilities(text)[-1] for text in TEXTS])
+    assert 1e-5 < np.abs(found - plain).max() < 0.1
+
+
+async def test_a_precision_without_readouts_is_refused_with_the_remedy(serve, bundle):
+    with pytest.raises(BundleError, match=r"tier 'large' has no evidence in bf16 \(it has: fp32\)"):
+        await serve("large", bundle, precision="bf16")
+
+
+def learned(item):
+    item.plan.confidence = common_pb2.CONFIDENCE_MEASURE_LEARNED
+    return item
+
+
+async def test_the_learned_measure_decides_from_the_row_s_own_history(
+    serve, infer, make_item, bundle
+):
+    _, stub = await serve("large", bundle)
+    thresholds = {"large@1": 1.0, "large@2": 1.0, "large@4": 0.0}
+    items = [learned(make_item(n, text, thresholds)) for n, text in enumerate(TEXTS)]
+    results = await infer(stub, items)
+    for number, text in enumerate(TEXTS):
+        found = [step.confidence for step in results[number].answer.steps]
+        assert found == pytest.approx(exit_confidences(text, Measure.LEARNED), abs=1e-4)
+
+
+async def test_the_learned_measure_without_scores_is_refused_by_field(
+    serve, infer, make_item, monkeypatch, tmp_path
+):
+    bare = {"large": (Readout(),) * len(tiers.LARGE_EXITS), "small": (Readout(),)}
+    monkeypatch.setattr(tiers, "READOUTS", bare)
+    _, stub = await serve("large", tiers.make_bundle(tmp_path / "bare"))
+    error = (await infer(stub, [learned(make_item(1, "w1"))]))[1].error
+    assert error.violations[0].field == "items[0].plan.confidence"
+    assert "no learned score for the exits of this tier" in error.violations[0].description

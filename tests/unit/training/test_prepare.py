@@ -1,0 +1,159 @@
+"""What is known, and what is refused, before anything long begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from offramp.errors import OfframpError
+from tests.support import tiny
+from training.data import DataError
+from training.device import DeviceError
+from training.parting import TooFewToCalibrateError
+from training.prepare import Prepared, prepare
+from training.recipes import RecipeError
+from training.settings import LargeSettings, TrainSettings
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.make_backbone(tmp_path_factory.mktemp("backbone"))
+
+
+def write(path: Path, rows: list[tuple[str, str]]) -> Path:
+    path.write_text("".join(f"{a}\t{b}\n" for a, b in [("label", "text"), *rows]))
+    return path
+
+
+def reviews(first: int, last: int) -> list[tuple[str, str]]:
+    lines = tiny.REVIEWS.read_text().splitlines()[1:][first:last]
+    return [(label, text) for label, text in (line.split("\t") for line in lines)]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, backbone: Path):
+    """Settings of a run over some rows (all the reviews without them)."""
+
+    def of(rows: list[tuple[str, str]] | None = None, **changes: object) -> TrainSettings:
+        if rows is not None:
+            changes = {"data": write(tmp_path / "d.tsv", rows), "rename": {}, **changes}
+        return tiny.settings(tmp_path / "out", backbone, **changes)
+
+    return of
+
+
+def texts(part) -> set[str]:
+    return {text.text for text in part.texts}
+
+
+def sides(prepared: Prepared) -> tuple[int, int]:
+    return len(prepared.parts.fit), len(prepared.parts.held_out)
+
+
+def test_little_data_holds_out_what_calibration_needs(settings, capsys) -> None:
+    fit, held_out = sides(prepare(settings(reviews(0, 400), hold_out=None)))
+    assert held_out >= 137
+    assert fit > 200
+    assert "few texts: 39% of them are held out, for calibration" in capsys.readouterr().err
+
+
+def test_too_little_data_says_how_much_would_do(settings) -> None:
+    with pytest.raises(TooFewToCalibrateError, match="at least 137 are needed to calibrate"):
+        prepare(settings(reviews(0, 100), hold_out=None))
+    with pytest.raises(TooFewToCalibrateError, match=r"3\d texts are held out.*--hold-out"):
+        prepare(settings(reviews(0, 400), hold_out=0.1))
+
+
+def test_a_validation_file_is_the_held_out_part_and_leaves_training(
+    settings, tmp_path, capsys
+) -> None:
+    validation = write(tmp_path / "v.tsv", reviews(300, 500))
+    prepared = prepare(settings(reviews(0, 400), validation=validation))
+    fit, held_out = sides(prepared)
+    assert held_out == 200
+    assert 250 < fit <= 300
+    assert texts(prepared.parts.fit).isdisjoint(texts(prepared.parts.held_out))
+    assert f"{400 - fit} training texts stand in the validation file too" in capsys.readouterr().err
+
+
+def test_a_validation_file_with_a_label_of_its_own_is_refused(settings, tmp_path) -> None:
+    validation = write(tmp_path / "v.tsv", [*reviews(300, 500), ("2", "so so")])
+    with pytest.raises(DataError, match=r"v.tsv, line 202: label '2' is not one of '0', '1'"):
+        prepare(settings(reviews(0, 300), validation=validation))
+
+
+def test_a_validation_file_of_pairs_does_not_fit_single_texts(settings, tmp_path) -> None:
+    validation = tmp_path / "v.tsv"
+    validation.write_text("label\ttext_a\ttext_b\n0\tone\ttwo\n1\tthree\tfour\n")
+    with pytest.raises(DataError, match=r"v\.tsv: holds pairs of texts, .* holds single texts"):
+        prepare(settings(reviews(0, 300), validation=validation))
+
+
+def test_a_label_that_only_the_validation_file_would_have_is_refused(settings, tmp_path) -> None:
+    rows = reviews(300, 500)
+    validation = write(tmp_path / "v.tsv", [*rows, ("rare", "a rare text")])
+    data = [*reviews(0, 300), ("rare", "a rare text")]
+    with pytest.raises(DataError, match="the training part has no example of: 'rare'"):
+        prepare(settings(data, validation=validation))
+
+
+def test_a_label_that_the_held_out_part_lacks_is_told(settings, capsys) -> None:
+    prepared = prepare(settings([*reviews(0, 600), ("rare", "a text that is alone")]))
+    assert "rare" in prepared.parts.fit.label_names
+    assert "no held-out example of: 'rare'" in capsys.readouterr().err
+
+
+def test_unlabelled_texts_are_new_ones(settings, tmp_path, capsys) -> None:
+    known = [text for _, text in reviews(0, 600)]
+    unlabelled = tmp_path / "more.txt"
+    unlabelled.write_text("\n".join([*known, "A new one", "another new one", "a new one"]))
+    prepared = prepare(settings(reviews(0, 600), unlabelled=unlabelled))
+    assert [text.text for text in prepared.unlabelled] == [
+        "A new one",
+        "another new one",
+        "a new one",
+    ]
+    assert "600 more stand in the labelled data and are left out" in capsys.readouterr().err
+
+
+def test_rare_labels_weigh_more_where_that_is_asked_for(settings) -> None:
+    rows = [row for row in reviews(0, 900) if row[0] == "1"]
+    rows += [row for row in reviews(0, 900) if row[0] == "0"][:60]
+    fit = prepare(settings(rows, balance="weights")).parts.fit
+    assert fit.class_weights is not None
+    assert fit.class_weights[0] > 4 * fit.class_weights[1]
+    assert fit.aims.sum() == pytest.approx(len(fit), rel=1e-4)
+    assert prepare(settings(rows)).parts.fit.class_weights is None
+
+
+def test_the_limit_on_tokens_is_chosen_from_the_texts(settings) -> None:
+    prepared = prepare(settings(max_tokens=0))
+    assert 0 < prepared.settings.max_tokens <= 64, "the backbone has 64 positions"
+    assert prepared.settings.max_tokens % 16 == 0
+    assert "texts are cut at" in prepared.summary
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "message"),
+    [
+        ({"max_tokens": 65}, OfframpError, "--max-tokens 65: the models take at most 64 tokens"),
+        ({"device": "tpu"}, DeviceError, "device 'tpu' is not known"),
+        ({"large": {"exits": (1, 4)}}, RecipeError, r"exits must lie in 1\.\.3"),
+        ({"large": {"recipe": "sour"}}, RecipeError, "sour"),
+        ({"data": "no/such-file.tsv"}, DataError, "cannot be read"),
+        ({"unlabelled": "no/such-file.txt"}, DataError, "cannot be read"),
+    ],
+)
+def test_what_cannot_work_is_refused(settings, backbone, changes, kind, message) -> None:
+    if "large" in changes:
+        changes = {"large": LargeSettings(backbone=str(backbone), **changes["large"])}
+    with pytest.raises(kind, match=message):
+        prepare(settings(**changes))
+
+
+def test_half_labelled_texts_are_never_held_out(settings) -> None:
+    twice = reviews(0, 40)
+    rows = [*reviews(0, 900), *((str(1 - int(label)), text) for label, text in twice)]
+    prepared = prepare(settings(rows))
+    assert texts(prepared.parts.held_out).isdisjoint({text for _, text in twice})

@@ -1,0 +1,48 @@
+"""Where a table comes from: a file, known by its ending, or a dataset, known by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from training.data.delimited import open_csv, open_tsv
+from training.data.errors import DataError
+from training.data.hub import open_dataset
+from training.data.json_lines import open_json_lines
+from training.data.parquet import open_parquet
+from training.data.table import Table
+
+READERS: dict[str, Callable[[Path], Table]] = {
+    ".tsv": open_tsv,
+    ".txt": open_tsv,
+    ".csv": open_csv,
+    ".jsonl": open_json_lines,
+    ".ndjson": open_json_lines,
+    ".json": open_json_lines,
+    ".parquet": open_parquet,
+}
+KNOWN = ".tsv, .csv, .jsonl or .parquet"
+
+
+def open_table(source: Path | str) -> Table:
+    """Open a file or a dataset. Raises DataError where it cannot be read."""
+    path = Path(source)
+    if not path.is_file() and path.suffix.lower() not in READERS:
+        return open_dataset(str(source))
+    read = READERS.get(path.suffix.lower())
+    if read is None:
+        raise DataError(f"{path}: unknown kind of file; use {KNOWN}")
+    try:
+        table = read(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: cannot be read ({error}); save it as UTF-8") from None
+    if not table.columns:
+        raise DataError(f"{path}: has no rows; the first line must name the columns")
+    return table
+
+
+def source_name(source: Path | str) -> str:
+    """What to call a source where its folder does not matter: the name of the file or dataset."""
+    return Path(source).name if Path(source).exists() or isinstance(source, Path) else source

@@ -1,0 +1,102 @@
+"""About how long training will take, from a few real steps on real texts."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from services.models.multi_exit import MultiExitClassifier
+from training import large, parameters
+from training.batches import Batch, encode, in_order
+from training.device import autocast, resolve
+from training.optimise import Optimiser
+from training.prepare import Prepared
+from training.recipes import recipe
+from training.settings import TrainSettings
+from training.small import CANDIDATES
+from training.students.distil import epochs
+
+# Texts looked at, in batches of similar length, as training has them; some of those are timed.
+SAMPLE_BATCHES = 12
+TIMED = (2, 6, 10)
+# Time per text, relative to a step of training the large tier: a pass forward alone, and a step of
+# training a student of each kind. Rough, as is all of this.
+FORWARD = 1 / 3
+STUDENTS = {"static": 0.02, "conv": 0.05, "recurrent": 0.1, "shallow": 0.2}
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Seconds, very roughly: fine-tuning the large tier, and all that comes after it."""
+
+    large: float
+    rest: float
+
+    @property
+    def total(self) -> float:
+        """Both together."""
+        return self.large + self.rest
+
+
+def estimate(prepared: Prepared) -> Estimate:
+    """Time a few steps of the large tier, and count the texts that each step of the run sees."""
+    settings, parts = prepared.settings, prepared.parts
+    network, tokenizer = large.build(settings.large, len(parts.fit.label_names))
+    per_text, tokens = _measured(network, tokenizer, prepared)
+    more = len(prepared.unlabelled or ())
+    seen = sum(
+        len(parts.fit) + more * phase.unlabelled
+        for phase in recipe(settings.large.recipe)(network, settings.large)
+    )
+    rest = len(parts.held_out) * FORWARD
+    if prepared.finished is None:
+        rest += _students(len(parts.fit) + more, tokens, settings)
+    return Estimate(settings.large.epochs * seen * per_text, rest * per_text)
+
+
+def _students(texts: int, tokens: float, settings: TrainSettings) -> float:
+    """Labelling what students learn from, and their learning, in texts of the large tier."""
+    small = settings.small
+    pool = texts + min(texts * small.augment, small.pool_tokens / tokens)
+    kinds = (small.kind,) if small.kind in STUDENTS else CANDIDATES
+    learning = sum(epochs(kind, int(pool), small) * STUDENTS[kind] for kind in kinds)
+    return pool * (FORWARD + learning)
+
+
+def _measured(
+    network: MultiExitClassifier, tokenizer: PreTrainedTokenizerBase, prepared: Prepared
+) -> tuple[float, float]:
+    """Seconds of training per text, and tokens per text, at the texts' own lengths."""
+    texts, settings = prepared.parts.fit.texts, prepared.settings
+    size = min(settings.large.batch_size, len(texts))
+    sample = texts[:: max(1, len(texts) // (SAMPLE_BATCHES * size))]
+    encoded = encode(tokenizer, sample, settings.max_tokens)
+    batches = list(in_order(encoded, size))
+    step = _Step(network, settings)
+    step.seconds(batches[0])
+    timed = [batches[place * len(batches) // SAMPLE_BATCHES] for place in TIMED]
+    spent = sum(step.seconds(batch) for batch in timed)
+    return spent / sum(len(batch.rows) for batch in timed), float(encoded.lengths.mean())
+
+
+class _Step:
+    """One step of training the large tier, timed."""
+
+    def __init__(self, network: MultiExitClassifier, settings: TrainSettings) -> None:
+        self._device, self._bf16 = resolve(settings.device), settings.bf16
+        self._network = network.to(self._device).train()
+        groups = parameters.groups(network, settings.large)
+        self._optimiser = Optimiser(groups, len(TIMED) + 1, warmup=0.0)
+
+    def seconds(self, batch: Batch) -> float:
+        """Seconds that a step on a batch takes."""
+        began = time.perf_counter()
+        with autocast(self._bf16, self._device):
+            logits = self._network(*batch.to(self._device).inputs).float()
+        self._optimiser.step(-logits.log_softmax(dim=-1).mean())
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - began

@@ -1,0 +1,1 @@
+"""What a bundle buys, on one self-contained HTML page."""

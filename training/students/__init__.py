@@ -1,0 +1,1 @@
+"""Students of the small tier: what they learn from, how they begin, how they learn."""
