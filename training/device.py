@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 import torch
 
@@ -23,6 +24,13 @@ def resolve(name: str) -> torch.device:
     if name == "cuda" and not found:
         raise DeviceError("no CUDA device is found by this build of torch; use --device cpu")
     return torch.device("cuda" if found and name != "cpu" else "cpu")
+
+
+def reproduce(device: torch.device) -> None:
+    """Have the same command give the same weights on this device, as far as torch can."""
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def autocast(

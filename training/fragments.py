@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from training.data import Text
 
@@ -24,6 +27,14 @@ def words_of(text: Text) -> Words:
 def side_words(side: str) -> Words:
     """The words of one side of a pair. Interned: every text shares the words of all."""
     return tuple(map(sys.intern, side.lower().split()))
+
+
+def whole(texts: Sequence[Text]) -> NDArray[np.bool_]:
+    """Which of the texts (N,) are no fragment of another one."""
+    keys = [words_of(text) for text in texts]
+    index = FragmentIndex(keys)
+    fragments = set().union(*map(index.inside, keys))
+    return np.asarray([key not in fragments for key in keys], dtype=np.bool_)
 
 
 class FragmentIndex:

@@ -1,16 +1,19 @@
 """Fine-tuning of the multi-exit model, by the recipe that is asked for.
 
-Common to all recipes: words are hidden at random, and a running mean of the weights is kept.
+Common to all recipes: words are hidden at random, and a running mean of the weights is kept, whose
+answers teach beside the labels from the second epoch on (*Mean teachers*, arXiv 1703.01780), so
+that a label read for the second time is not learned by heart.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from services.models.multi_exit import MultiExitClassifier, MultiExitConfig, encoder_layers
@@ -20,9 +23,11 @@ from training.augment import WordMask
 from training.batches import Batch, Encoded, encode, in_order
 from training.data import LabelledTexts, Text
 from training.device import autocast
+from training.fragments import whole
 from training.loop import Plan, fit
 from training.recipes import RecipeError, recipe
 from training.recipes.phase import Phase
+from training.recipes.taught import answers, taught_aims
 from training.settings import LargeSettings, TrainSettings
 
 SCORE_BATCH = 64
@@ -75,12 +80,15 @@ def train(
     rng = np.random.default_rng(settings.seed)
     mask = WordMask(tokenizer, options.mask_words, rng)
     for phase in recipe(options.recipe)(network, options):
-        texts, aims = _lessons(data, unlabelled if phase.unlabelled else None)
+        texts, aims = _lessons(data, options, unlabelled if phase.unlabelled else None)
         encoded = encode(tokenizer, texts, settings.max_tokens)
         network.requires_grad_(False)
         phase.trained.requires_grad_(True)
         groups = parameters.groups(network, options)
-        loss = _Loss(network, phase, aims, mask, lengths.LengthDrop(options.keep, rng))
+        drop = lengths.LengthDrop(options.keep, rng)
+        # Where only heads are trained, the running mean is of heads: it cannot answer by itself.
+        mean_share = options.mean_teacher if phase.trained is network else 0.0
+        loss = _Loss(network, phase, aims, mask, drop, mean_share)
         fit(
             phase.trained,
             groups,
@@ -95,31 +103,42 @@ def train(
     return network.requires_grad_(True), tokenizer
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class _Loss:
-    """The loss of a phase on a batch, with words hidden and, where asked for, tokens dropped."""
+    """The loss of a phase on a batch, with words hidden and, where asked for, tokens dropped.
 
-    def __init__(
-        self,
-        network: MultiExitClassifier,
-        phase: Phase,
-        aims: Tensor,
-        mask: WordMask,
-        drop: lengths.LengthDrop,
-    ) -> None:
-        self._network, self._phase, self._aims = network, phase, aims
-        self._mask, self._drop = mask, drop
+    mean_share: how much of what is learned is the running mean's answer.
+    """
 
-    def __call__(self, batch: Batch) -> Tensor:
-        self._drop.redraw(self._network)
-        inputs = self._mask.hide(batch).inputs
-        return self._phase.loss(self._network, inputs, batch.of(self._aims))
+    network: MultiExitClassifier
+    phase: Phase
+    aims: Tensor
+    mask: WordMask
+    drop: lengths.LengthDrop
+    mean_share: float
+
+    def __call__(self, batch: Batch, mean: nn.Module | None) -> Tensor:
+        aims = batch.of(self.aims)
+        if mean is not None and self.mean_share:
+            with torch.no_grad():
+                # The texts as they are: no word hidden, no token dropped.
+                aims = taught_aims(aims, answers(mean(*batch.inputs)), self.mean_share)
+        self.drop.redraw(self.network)
+        return self.phase.loss(self.network, self.mask.hide(batch).inputs, aims)
 
 
-def _lessons(data: LabelledTexts, unlabelled: Sequence[Text] | None) -> tuple[list[Text], Tensor]:
-    """All texts, and their aims (N, C): zeros for a text without a label."""
+def _lessons(
+    data: LabelledTexts, options: LargeSettings, unlabelled: Sequence[Text] | None
+) -> tuple[list[Text], Tensor]:
+    """All texts, and their aims (N, C) times their weights: zeros for a text without a label.
+
+    The weights of the labelled texts are 1 on average.
+    """
     more = list(unlabelled or ())
     none = torch.zeros(len(more), len(data.label_names))
-    return [*data.texts, *more], torch.cat([torch.from_numpy(data.aims), none])
+    weights = np.where(whole(data.texts), options.whole_texts, 1.0).astype(np.float32)
+    aims = data.aims * (weights / weights.mean())[:, None]
+    return [*data.texts, *more], torch.cat([torch.from_numpy(aims), none])
 
 
 def _plan(phase: Phase, options: LargeSettings) -> Plan:

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from torch import Tensor, nn
@@ -25,6 +25,8 @@ from training.settings import TrainSettings
 from training.state import TrainingState
 
 SECONDS_BETWEEN_CHECKPOINTS = 180.0
+
+Loss: TypeAlias = Callable[[Batch, nn.Module | None], Tensor]
 
 
 class DivergedError(OfframpError):
@@ -53,7 +55,7 @@ def fit(
     module: nn.Module,
     groups: Iterable[dict[str, Any]],
     data: Encoded,
-    loss: Callable[[Batch], Tensor],
+    loss: Loss,
     *,
     plan: Plan,
     rng: np.random.Generator,
@@ -63,7 +65,8 @@ def fit(
 
     module: what is trained, checkpointed and averaged; the loss may run more than it.
     groups: parameters with their `lr` and `weight_decay`, as AdamW takes them.
-    loss: of a batch on the device, computed under autocast: turn logits to fp32 before softmax.
+    loss: of a batch on the device, computed under autocast: turn logits to fp32 before softmax. It
+        is given the running mean too, as a network in eval mode, from the second epoch on.
     rng: draws the order of the batches; the loss may draw from it too.
 
     A run that was killed goes on from its checkpoint; a phase that had ended is not trained again.
@@ -86,7 +89,7 @@ def fit(
             order = np.random.default_rng(orders[epoch])
             for batch in shuffled(data, plan.batch_size, order, skip=state.done % per_epoch):
                 with autocast(settings.bf16, device):
-                    found = loss(batch.to(device))
+                    found = loss(batch.to(device), state.mean if epoch > 0 else None)
                 shown = _number(found, f"{plan.title}, step {state.done + 1:,} of {steps:,}")
                 state.update(found)
                 bar.advance(f"epoch {epoch + 1}/{plan.epochs} loss {shown:.3f}")

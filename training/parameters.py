@@ -18,7 +18,7 @@ def groups(network: MultiExitClassifier, options: LargeSettings) -> list[dict[st
     """
     layers = list(encoder_layers(network.encoder))
     in_layers = {id(p) for layer in layers for p in layer.parameters()}
-    found = []
+    found: list[dict[str, Any]] = []
     for fresh in (network.heads, network.pools):
         found += _decayed(fresh, options.head_learning_rate, options.weight_decay)
     for height, layer in enumerate(reversed(layers)):

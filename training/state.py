@@ -37,7 +37,14 @@ class TrainingState:
         self._mean = (
             None if average is None else AveragedModel(module, avg_fn=_running_mean(average))
         )
+        if self._mean is not None:
+            self._mean.module.eval()
         self._rng = rng
+
+    @property
+    def mean(self) -> nn.Module | None:
+        """The network with the running mean of the weights, in eval mode; None without one."""
+        return None if self._mean is None else self._mean.module
 
     def update(self, loss: Tensor) -> None:
         """One step from a loss."""

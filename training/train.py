@@ -14,6 +14,7 @@ import offramp
 from training import assemble, large, small
 from training.checkpoint import Checkpoint, fingerprint
 from training.data import LabelledTexts, Text
+from training.device import reproduce, resolve
 from training.parting import part
 from training.prepare import Prepared, prepare
 from training.progress import say
@@ -58,23 +59,22 @@ def beside(out: Path) -> Path:
 
 def _models(prepared: Prepared, settings: TrainSettings) -> assemble.Models:
     """Both tiers, trained on what is not held out, and fitted to each other on a part of that."""
+    reproduce(resolve(settings.device))
     torch.manual_seed(settings.seed)
     held_out = prepared.parts.held_out
     places = part(held_out.labels, settings.readout_share, settings.seed)
-    seen = {
-        "fitting": held_out.subset(places.readouts),
-        "choosing": held_out.subset(places.choosing),
-    }
-    network, tokenizer = large.train(prepared.parts.fit, settings, prepared.unlabelled)
-    large_tier, choice = assemble.Tier(network, tokenizer), None
+    fitting, choosing = held_out.subset(places.readouts), held_out.subset(places.choosing)
+    fit, more = prepared.parts.fit, prepared.unlabelled
+    network, tokenizer = large.train(fit, settings, more)
     if prepared.finished is not None:
-        small_tier = assemble.Tier(*prepared.finished)
+        small_tier, choice = assemble.Tier(*prepared.finished), None
     else:
         student, choice = small.select(
-            prepared.parts.fit, network, tokenizer, settings, prepared.unlabelled, **seen
+            fit, network, tokenizer, settings, more, fitting=fitting, choosing=choosing
         )
         small_tier = assemble.Tier(student, tokenizer)
-    network = tailored(small_tier, large_tier, **seen, settings=settings)
+    large_tier = assemble.Tier(network, tokenizer)
+    network = tailored(small_tier, large_tier, fitting, choosing, settings)
     return assemble.Models(small_tier, assemble.Tier(network, tokenizer), choice)
 
 

@@ -14,7 +14,7 @@ the other in every round, against the same large tier at full depth with no exit
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +49,20 @@ class PapersOptions(Options):
     batch: int
     plot: Path
 
+    @property
+    def clock(self) -> Timed:
+        """How methods are timed."""
+        return Timed(self.timed, self.repeats, self.batch)
+
 
 def compare_set(data_set: DataSet, options: PapersOptions) -> list[Comparison]:
     """All seeds of one set."""
-    timed = Timed(options.timed, options.repeats, options.batch)
     found = []
     for seed in options.seeds_of(data_set):
         settings = options.training(data_set, seed, exits="all")
         bundles = train_all(settings, options.work, options.alone)
         test = options.data / data_set.test
-        found.append(compare_on(bundles, seed, test, options.work, timed))
+        found.append(compare_on(bundles, seed, test, options.work, options.clock))
     return found
 
 
@@ -91,7 +95,7 @@ def figures(reports: Mapping[DataSet, SetReport], options: PapersOptions) -> dic
     """What the JSON file holds of the sets that are done."""
     curves = {data_set.name: report.curves for data_set, report in reports.items()}
     return {
-        "timed": {"texts": options.timed, "repeats": options.repeats, "batch": options.batch},
+        "timed": asdict(options.clock),
         "sets": {data_set.name: report.record for data_set, report in reports.items()},
         "curves": {"speedup_flops": [round(float(speedup), 3) for speedup in GRID], **curves},
     }
@@ -103,7 +107,10 @@ def main() -> None:
     about, reports = __doc__ or "", {}
     for data_set in options.data_sets:
         reports[data_set] = tables.report(data_set.title, compare_set(data_set, options))
-        found, shown = figures(reports, options), tables.tables(list(reports.values()))
+        found, shown = (
+            figures(reports, options),
+            tables.tables(list(reports.values()), options.clock),
+        )
         publishing.write("papers", about, found, shown, options.out)
     titles = {data_set.name: data_set.title for data_set in reports}
     draw(found["curves"], found["sets"], titles, options.plot)

@@ -11,7 +11,7 @@ import numpy as np
 from bench.bundles import CHEAP_STUDENT, trained
 from bench.inprocess import Engines
 from bench.papers.points import ChosenPoint, operating_points
-from bench.papers.timing import Timing, time_in_turn
+from bench.papers.timing import Timing, time_in_turn, warn_if_crowded
 from bench.scores import joined, scored
 from offramp.bundle import read_evidence, read_manifest
 from offramp.decision.evidence import Evidence
@@ -125,4 +125,6 @@ def _timings(
     foretold = dict(zip(cascades, drawn.run(cascades), strict=True))
     engines = Engines(test.evidence.exits, bundles.homes, timed.batch)
     chosen = [texts.texts[i] for i in rows]
-    return time_in_turn(engines, cascades[0], foretold, chosen, timed.repeats)
+    timings = time_in_turn(engines, cascades[0], foretold, chosen, timed.repeats)
+    warn_if_crowded(timings[cascades[0]])
+    return timings

@@ -70,6 +70,7 @@ def _seed(comparison: Comparison) -> dict[str, Any]:
         "seed": comparison.seed,
         "bundle": comparison.bundle,
         **comparison.sizes,
+        "cores_while_timed": comparison.timings[comparison.full].cores,
         "points": [
             {
                 "method": p.method,

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from bench.papers.comparison import Comparison
+from bench.papers.comparison import Comparison, Timed
 from bench.papers.points import GRID, read_off
 from bench.papers.record import curves, full_accuracy, label, reached, record
 from bench.papers.verdict import Gap, Reached, behind, best, gaps, level, worst
@@ -23,6 +23,11 @@ HOW = (
     "Points were chosen on evidence: the cheapest whose expected loss is within the limit. "
     "! marks a loss on the test file beyond the limit by more than a standard error; "
     "* the fastest of the others."
+)
+CLOCK = "The clock (fp32, median over the rounds)"
+SIZES = (
+    "Texts that points were chosen on, texts that they were measured on, accuracy of the full model; "
+    "and the largest standard error of an expected loss that both together was chosen by, in points."
 )
 READ_OFF = (
     "FLOP speedup read off the test curve itself, as the papers report theirs: an upper bound that "
@@ -46,15 +51,26 @@ class SetReport:
 
 def report(title: str, comparisons: Sequence[Comparison]) -> SetReport:
     """All that is said of a set, from its seeds."""
-    rows = tuple(make(title, comparisons) for make in (_methods, _best, _everywhere, _exits, _read))
+    parts = (_sizes, _methods, _best, _everywhere, _exits, _read)
+    rows = tuple(make(title, comparisons) for make in parts)
     return SetReport(record(comparisons), curves(comparisons), rows)
 
 
-def tables(reports: Sequence[SetReport]) -> list[Table]:
+def tables(reports: Sequence[SetReport], timed: Timed) -> list[Table]:
     """All tables, in the order that a reader needs them."""
+    clock = f"{timed.texts:,} texts at most, batches of {timed.batch}, {timed.repeats} rounds"
     limits = [label(limit) for limit in LIMITS]
     heads = (
-        ("Methods at the same allowed loss", ["set", "method", "source", *limits], HOW),
+        (
+            "What was compared",
+            ["set", "seeds", "choosing", "test", "full model", "error of a choice"],
+            SIZES,
+        ),
+        (
+            "Methods at the same allowed loss",
+            ["set", "method", "source", *limits],
+            f"{HOW} {CLOCK}: {clock}.",
+        ),
         (
             "The fastest method that kept the limit",
             ["set", "limit", "best method", "wall clock", "both together", "remark"],
@@ -71,6 +87,21 @@ def tables(reports: Sequence[SetReport]) -> list[Table]:
     return [
         Table(title, columns, [row for report in reports for row in report.rows[place]], note)
         for place, (title, columns, note) in enumerate(heads)
+    ]
+
+
+def _sizes(title: str, comparisons: Sequence[Comparison]) -> Rows:
+    sizes = comparisons[0].sizes
+    errors = [p.expected.error for c in comparisons for p in c.points if p.method == OURS.name]
+    return [
+        [
+            title,
+            ", ".join(str(comparison.seed) for comparison in comparisons),
+            f"{sizes['choosing']:,}",
+            f"{sizes['test']:,}",
+            f"{100 * full_accuracy(comparisons):.2f}",
+            f"{100 * max(errors):.2f}",
+        ]
     ]
 
 

@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from bench.inprocess import Engines, Served
 from training.compare.cascade import Cascade, Outcome
 from training.data import Text
+from training.progress import console
 
 WARM_UP = 64
+# Less of the cores than this means that other work was done on them.
+LEAST_CORES = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +24,13 @@ class Timing:
     """One cascade on the clock.
 
     seconds: by round.  speedups: the full model's seconds over these, round by round.
+    cores: processor seconds per second, median over the rounds.
     differing: texts whose label or exit is not what scoring the file foretold.
     """
 
     seconds: tuple[float, ...]
     speedups: tuple[float, ...]
+    cores: float
     differing: int
 
     @property
@@ -59,10 +65,23 @@ def time_in_turn(
         cascade: Timing(
             seconds=tuple(found[cascade].seconds for found in rounds),
             speedups=tuple(found[full].seconds / found[cascade].seconds for found in rounds),
+            cores=statistics.median(
+                found[cascade].processor_seconds / found[cascade].seconds for found in rounds
+            ),
             differing=_differing(rounds[0][cascade], outcome),
         )
         for cascade, outcome in foretold.items()
     }
+
+
+def warn_if_crowded(full: Timing) -> None:
+    """Say so where other work took the processor from the full model while it was timed."""
+    wanted = torch.get_num_threads()
+    if full.cores < LEAST_CORES * wanted:
+        console.print(
+            f"timing had {full.cores:.1f} of {wanted} cores: the wall-clock figures are those of a "
+            "crowded machine; run again when it is idle (bundles and scores are kept)"
+        )
 
 
 def _differing(served: Served, outcome: Outcome) -> int:

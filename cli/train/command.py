@@ -26,6 +26,7 @@ def train(
     limit: options.Limit = None,
     backbone: options.Backbone = None,
     recipe: options.RecipeName = None,
+    backbone_first: options.BackboneFirst = False,
     exits: options.Exits = None,
     keep: options.Keep = None,
     epochs: options.Epochs = None,
@@ -71,6 +72,7 @@ def train(
         "large": _given(
             backbone=backbone,
             recipe=recipe and recipe.value,
+            backbone_first=backbone_first or None,
             exits=written.layers(exits),
             keep=written.shares(keep),
             epochs=epochs,

@@ -138,6 +138,15 @@ Backbone = Annotated[
 RecipeName = Annotated[
     Recipe | None, typer.Option(help="How the exits learn.", rich_help_panel=LARGE)
 ]
+BackboneFirst = Annotated[
+    bool,
+    typer.Option(
+        "--backbone-first",
+        help="With the recipe `taught`: the earlier exits learn on a backbone that is trained "
+        "already, as FastBERT published it.",
+        rich_help_panel=LARGE,
+    ),
+]
 Exits = Annotated[
     str | None,
     typer.Option(

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from services.models.multi_exit import MultiExitClassifier
@@ -28,7 +28,7 @@ def distil(student: StagedNetwork, kind: str, pool: Pool, settings: TrainSetting
     """Train a fresh student of a kind in place; it comes back in eval mode."""
     options = settings.small
 
-    def loss(batch: Batch) -> Tensor:
+    def loss(batch: Batch, _: nn.Module | None) -> Tensor:
         logits = student(*batch.inputs)[-1].float()
         has_label, aims = pool.own(batch)
         taught = soft_cross_entropy(logits, batch.of(pool.answers).float(), options.temperature)

@@ -77,8 +77,7 @@ def test_150_labels_of_few_examples_are_learned_and_calibrated(tmp_path: Path) -
     manifest = read_manifest(bundle)
     evidence = read_evidence(bundle, manifest)
     assert manifest.labels == tuple(f"intent {number:03d}" for number in range(CLASSES))
-    assert len(evidence.labels) == 134
-    assert len(set(evidence.labels.tolist())) > 100
+    assert len(set(evidence.labels.tolist())) > 0.6 * CLASSES
     assert accuracies(bundle)["large@3"] > 0.8
     assert accuracies(bundle)["large@1"] > 0.5
 

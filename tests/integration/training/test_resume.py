@@ -42,7 +42,7 @@ def settings(out: Path, backbone: Path) -> TrainSettings:
         out,
         backbone,
         large=LargeSettings(backbone=str(backbone), exits=(1, 3), epochs=3),
-        small=SmallSettings(epochs=2, least_steps=1, augment=1, embedding=8, width=8),
+        small=SmallSettings(kind="conv", epochs=15, least_steps=1, augment=1, embedding=8, width=8),
     )
 
 
@@ -61,7 +61,7 @@ def start_and_kill(out: Path, backbone: Path, phase: str) -> int:
         checkpoint, done = Checkpoint(train.beside(out)), 0
         until = time.monotonic() + SECONDS_TO_WAIT
         while done < 5 and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.05)
+            time.sleep(0.02)
             done = (checkpoint.load(phase) or {"done": 0})["done"]
     finally:
         process.send_signal(signal.SIGKILL)

@@ -53,7 +53,7 @@ def train(settings: TrainSettings, plan: Plan = PLAN, stop_at: int | None = None
     labels = torch.tensor([int(row[0] > 25) for row in texts.ids])
     steps = 0
 
-    def loss(batch: Batch) -> Tensor:
+    def loss(batch: Batch, mean: nn.Module | None) -> Tensor:
         nonlocal steps
         if steps == stop_at:
             raise Killed
@@ -127,10 +127,25 @@ def test_the_running_mean_is_what_is_kept() -> None:
     assert weights(train(SETTINGS)) != weights(train(SETTINGS, replace(PLAN, average=None)))
 
 
+def test_the_running_mean_answers_from_the_second_epoch_on() -> None:
+    network, texts, seen = Net(), data(), []
+
+    def loss(batch: Batch, mean: nn.Module | None) -> Tensor:
+        seen.append(None if mean is None else (mean.training, weights(mean) != weights(network)))
+        return network(batch.input_ids).square().mean()
+
+    group = {"params": list(network.parameters()), "lr": 0.05, "weight_decay": 0.0}
+    rng = np.random.default_rng(0)
+    fit(network, [group], texts, loss, plan=PLAN, rng=rng, settings=SETTINGS)
+    first_epoch = len(seen) // PLAN.epochs
+    assert seen[:first_epoch] == [None] * first_epoch
+    assert set(seen[first_epoch:]) == {(False, True)}
+
+
 def test_a_loss_that_is_no_number_ends_the_run() -> None:
     network, texts = Net(), data()
 
-    def loss(batch: Batch) -> Tensor:
+    def loss(batch: Batch, mean: nn.Module | None) -> Tensor:
         return network(batch.input_ids).sum() * float("nan")
 
     group = {"params": list(network.parameters()), "lr": 0.05, "weight_decay": 0.0}

@@ -14,7 +14,7 @@ from training.choose import WITHOUT
 from training.data import LabelledTexts, Text
 from training.large import score
 from training.settings import SmallSettings, TrainSettings
-from training.students import fresh, pool
+from training.students import fresh, pool, shallow
 
 TINY = {"embedding": 8, "width": 8, "epochs": 1, "augment": 1, "least_steps": 5}
 
@@ -57,12 +57,11 @@ def test_auto_keeps_the_student_with_the_cheapest_cascade(teacher: MultiExitClas
 def test_a_student_that_costs_more_than_a_whole_cascade_does_not_learn(
     teacher: MultiExitClassifier,
 ) -> None:
-    made = settings(kind="auto", layers=4, **TINY)
+    made = settings(kind="auto", **TINY)
     contest = small.Contest(teacher, tiers.make_tokenizer(), texts(40, 1), texts(60, 2), made)
-    deep, shallow = (fresh.shallow.cut(teacher, layers, None).eval() for layers in (4, 1))
-    assert contest.admits("shallow", deep)
-    contest.enter("shallow", shallow)
-    assert not contest.admits("deep", deep)
+    assert contest.admits("deep", teacher)
+    contest.enter("shallow", shallow.cut(teacher, 1, None).eval())
+    assert not contest.admits("deep", teacher)
     choice = contest.choice()
     assert (choice.name, list(choice.untried)) == ("shallow", ["deep"])
     assert f"deep {choice.untried['deep']:.3f} or more" in choice.note

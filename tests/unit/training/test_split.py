@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data import LabelledTexts, Text
-from training.fragments import FragmentIndex, words_of
+from training.fragments import FragmentIndex, whole, words_of
 from training.groups import groups
 from training.split import apart, quotas, split
 
@@ -160,3 +160,13 @@ def test_what_stands_in_a_validation_file_leaves_training() -> None:
 def test_a_pair_is_not_given_away_by_one_of_its_texts() -> None:
     texts = [Text("a man sleeps", "he rests"), Text("a man sleeps", "he runs")]
     assert apart(texts, [Text("a man sleeps", "he rests")]).tolist() == [1]
+
+
+@given(texts=sentences)
+def test_a_text_is_whole_unless_it_stands_inside_another(texts: list[str]) -> None:
+    distinct = list(dict.fromkeys(texts))
+    expected = [
+        not any(is_fragment(text, other) for other in distinct if other != text)
+        for text in distinct
+    ]
+    assert whole([Text(text) for text in distinct]).tolist() == expected

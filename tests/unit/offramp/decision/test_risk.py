@@ -262,7 +262,7 @@ def test_losses_that_come_last_in_the_file_are_not_overlooked():
 
 
 @pytest.mark.parametrize(("draw", "rate"), [(binary, 0.01), (fractional, 0.01), (signed, 0.0)])
-@pytest.mark.parametrize("examples", [1000, 5000])
+@pytest.mark.parametrize("examples", [3000, 10_000])
 def test_bets_come_near_to_what_many_examples_can_tell_at_all(draw, rate, examples):
     """On the average no wider than Chernoff's bound for a Gaussian of the spread that was seen."""
     margins = []

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 
 from tests.support import tiers
@@ -66,6 +67,7 @@ def test_answers_are_those_of_the_last_exit_in_half_the_room() -> None:
     torch.testing.assert_close(found.answers.float(), expected, atol=5e-3, rtol=5e-3)
 
 
+@given_settings(max_examples=30)
 @given(budget=st.integers(0, 600), unlabelled=st.integers(0, 30), augment=st.integers(0, 5))
 def test_beside_the_labelled_texts_no_more_tokens_are_labelled_than_the_budget(
     budget: int, unlabelled: int, augment: int
