@@ -81,7 +81,7 @@ def chosen(names: Sequence[str], folder: Path) -> tuple[DataSet, ...]:
     """The data sets of those names; DataSetError where one is unknown or a file is missing."""
     by_name = {found.name: found for found in DATA_SETS}
     unknown = [name for name in names if name not in by_name]
-    if unknown:
+    if unknown or not names:
         raise DataSetError(f"no data set {', '.join(unknown)}; there is: {', '.join(NAMES)}")
     sets = tuple(by_name[name] for name in names)
     missing = [p for s in sets for p in (s.train, s.test) if not (folder / p).is_file()]

@@ -107,10 +107,8 @@ def main() -> None:
     about, reports = __doc__ or "", {}
     for data_set in options.data_sets:
         reports[data_set] = tables.report(data_set.title, compare_set(data_set, options))
-        found, shown = (
-            figures(reports, options),
-            tables.tables(list(reports.values()), options.clock),
-        )
+        found = figures(reports, options)
+        shown = tables.tables(list(reports.values()), options.clock)
         publishing.write("papers", about, found, shown, options.out)
     titles = {data_set.name: data_set.title for data_set in reports}
     draw(found["curves"], found["sets"], titles, options.plot)

@@ -26,8 +26,9 @@ HOW = (
 )
 CLOCK = "The clock (fp32, median over the rounds)"
 SIZES = (
-    "Texts that points were chosen on, texts that they were measured on, accuracy of the full model; "
-    "and the largest standard error of an expected loss that both together was chosen by, in points."
+    "Texts that points were chosen on, texts that they were measured on, accuracy of the full "
+    "model; and the largest standard error of an expected loss that both together was chosen by, "
+    "in points."
 )
 READ_OFF = (
     "FLOP speedup read off the test curve itself, as the papers report theirs: an upper bound that "
@@ -58,9 +59,17 @@ def report(title: str, comparisons: Sequence[Comparison]) -> SetReport:
 
 def tables(reports: Sequence[SetReport], timed: Timed) -> list[Table]:
     """All tables, in the order that a reader needs them."""
+    return [
+        Table(title, columns, [row for report in reports for row in report.rows[place]], note)
+        for place, (title, columns, note) in enumerate(_heads(timed))
+    ]
+
+
+def _heads(timed: Timed) -> tuple[tuple[str, list[str], str], ...]:
+    """Title, columns and note of each table."""
     clock = f"{timed.texts:,} texts at most, batches of {timed.batch}, {timed.repeats} rounds"
     limits = [label(limit) for limit in LIMITS]
-    heads = (
+    return (
         (
             "What was compared",
             ["set", "seeds", "choosing", "test", "full model", "error of a choice"],
@@ -84,10 +93,6 @@ def tables(reports: Sequence[SetReport], timed: Timed) -> list[Table]:
         ("Every exit answering everything", ["set", "exit", "accuracy", "FLOPs"], EXITS),
         ("As the papers report", ["set", "method", *limits], READ_OFF),
     )
-    return [
-        Table(title, columns, [row for report in reports for row in report.rows[place]], note)
-        for place, (title, columns, note) in enumerate(heads)
-    ]
 
 
 def _sizes(title: str, comparisons: Sequence[Comparison]) -> Rows:

@@ -1,1 +1,1 @@
-"""Pure functions on arrays: confidence, calibration, cost, evidence, frontier, plans."""
+"""Pure functions on arrays: confidence, calibration, cost, evidence, thresholds, guarantees."""

@@ -48,8 +48,7 @@ def load_tier(directory: Path, tier: str) -> TierModel:
     verify_tier(directory, manifest, tier)
     folder = directory / tier
     try:
-        network = _READERS[spec.kind](folder)
-        load_weights(network, folder / WEIGHTS)
+        network = read_network(folder, spec.kind)
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except KeyError:
         known = ", ".join(KINDS)
@@ -58,8 +57,14 @@ def load_tier(directory: Path, tier: str) -> TierModel:
         ) from None
     except (OSError, ValueError) as error:
         raise BundleError(f"tier {tier!r} in {folder} cannot be loaded ({error})") from None
-    network.eval()
     return TierModel(network, tokenizer, spec, manifest)
+
+
+def read_network(folder: Path, kind: str) -> StagedNetwork:
+    """The network in a tier's folder, in eval mode. Raises KeyError for a kind not in KINDS."""
+    network = _READERS[kind](folder)
+    load_weights(network, folder / WEIGHTS)
+    return network.eval()
 
 
 def save_tier(

@@ -24,17 +24,17 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 LARGE_EXITS = (1, 2, 4)
 READOUTS = {
     "small": (Readout(Temperature(1.3), score=LearnedScore((0.4, 1.0, 0.5, 0.0, 0.0), -0.2)),),
-    # The second exit compares itself with the first, the third mixes all three.
+    # The second exit is mixed with the first, the third compares itself with the second.
     "large": (
-        Readout(Temperature(0.8), score=LearnedScore((0.3, 1.5, 0.2, 0.0, 0.0), -1.0)),
+        Readout(Temperature(0.5), score=LearnedScore((0.3, 1.5, 0.2, 0.0, 0.0), -1.0)),
         Readout(
-            VectorScaling((0.5, 0.6, 0.4), (0.1, 0.0, -0.2)),
-            score=LearnedScore((0.3, 0.4, 0.2, 1.1, 0.8), -1.2),
+            Temperature(0.25),
+            mix=(0.2, 0.8),
+            score=LearnedScore((0.5, 0.1, 0.2, 0.7, 0.3), -0.4),
         ),
         Readout(
-            Temperature(1.7),
-            mix=(0.3, 0.1, 0.9),
-            score=LearnedScore((0.5, 0.1, 0.2, 0.7, 0.3), -0.4),
+            VectorScaling((1.8, 2.2, 1.5), (0.1, 0.0, -0.2)),
+            score=LearnedScore((0.3, 0.4, 0.2, 1.1, 0.8), -1.2),
         ),
     ),
 }

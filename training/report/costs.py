@@ -28,7 +28,7 @@ def section(sources: Sources) -> Section:
 def _about_seconds(sources: Sources) -> str:
     if sources.seconds is None:
         return "Seconds are measured where texts are given: offramp report BUNDLE DATA."
-    return "Seconds were measured on this machine, one text at a time, on one thread."
+    return "Seconds are the median on the machine that wrote this page, one text at a time."
 
 
 def _table(sources: Sources) -> Table:

@@ -53,7 +53,7 @@ def groups(sources: Sources, thresholds: tuple[float, ...]) -> tuple[Group, ...]
         Group("Went the whole way for the same answer",
               f"Right at the last exit, and at {first} too, which was least sure of these.",
               pick(late & answered & correct[0], -confidences[0])),
-        Group("Left before the end, and wrong", "Answered too soon; the surest of them.",
+        Group("Left before the end, and wrong", "The surest of them.",
               pick(~late & ~answered, confidence)),
         Group("Went the whole way, and wrong", "The last exit was surest of these.",
               pick(late & ~answered, confidence)),

@@ -136,9 +136,7 @@ async def test_a_policy_that_promises_nothing_has_no_guarantee(stack):
 async def test_a_certified_policy_stays_when_another_cannot_be_certified(stack):
     async with stack.serving(policy={"objective": {"max_accuracy_loss": 0.05}}):
         before = await get_policy(stack)
-        with pytest.raises(
-            grpc.aio.AioRpcError, match=r"about 598 would do: take evidence"
-        ):
+        with pytest.raises(grpc.aio.AioRpcError, match=r"about 598 would do: take evidence"):
             await set_policy(stack, "objective: {max_accuracy_loss: 0.005}")
         assert await get_policy(stack) == before
 

@@ -15,6 +15,7 @@ VERBS = (
     ("train",),
     ("calibrate",),
     ("evaluate",),
+    ("report",),
     ("policy",),
     ("policy", "show"),
     ("policy", "set"),

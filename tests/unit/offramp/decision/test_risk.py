@@ -130,6 +130,18 @@ def test_bets_are_fair_over_every_way_that_a_few_examples_can_fall(values, examp
         assert probabilities[found <= level].sum() <= level + 1e-9
 
 
+@given(
+    losses=st.lists(st.floats(-1, 1), min_size=1, max_size=20),
+    other=st.lists(st.floats(-1, 1), min_size=20, max_size=20),
+    data=st.data(),
+)
+def test_a_stake_is_set_before_its_example_is_seen(losses, other, data):
+    place = data.draw(st.integers(0, len(losses) - 1))
+    changed = [*losses[:place], *other[place : len(losses)]]
+    before, after = (betting.stakes(np.asarray([row])) for row in (losses, changed))
+    assert before[0, : place + 1] == pytest.approx(after[0, : place + 1])
+
+
 @given(examples=st.integers(1, 300), limit=limits, data=st.data())
 def test_hoeffding_bentkus_is_ordered_as_the_exact_tail_and_never_below_it(examples, limit, data):
     totals = np.arange(examples + 1, dtype=float)

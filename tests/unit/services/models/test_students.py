@@ -13,8 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from offramp.decision.cost import CostCurve
 from services.models import student_kinds
 from services.models.flops import exit_flops
-from services.models.loading import _READERS, NETWORK, WEIGHTS, save_tier
-from services.models.storage import load_weights
+from services.models.loading import read_network, save_tier
 from services.models.student import Student, StudentConfig
 from services.models.student_pairs import Comparison, segments_of
 from services.models.student_static import bigrams
@@ -173,11 +172,10 @@ def test_a_stored_student_comes_back_as_it_was(tmp_path: Path, name: str, pairs:
     network = student(name, pairs)
     folder = tmp_path / "small"
     kind = save_tier(folder, network, make_tokenizer(), "fp32")
-    assert (kind, (folder / NETWORK).exists()) == ("student", True)
-    again = _READERS[kind](folder)
-    load_weights(again, folder / WEIGHTS)
+    assert kind == "student"
+    again = read_network(folder, kind)
     ids = torch.randint(FIRST_WORD, VOCABULARY, (2, 9))
-    assert torch.equal(network(ids, torch.ones_like(ids)), again.eval()(ids, torch.ones_like(ids)))
+    assert torch.equal(network(ids, torch.ones_like(ids)), again(ids, torch.ones_like(ids)))
 
 
 def test_a_kind_that_is_not_known_is_refused() -> None:

@@ -126,3 +126,18 @@ def test_more_certainty_never_lowers_a_score(seed: int) -> None:
     # Nothing to learn: whether to stay is a coin, whatever the features say.
     score = fit_score(probabilities, history, stay=rng.random(40) < 0.8)
     assert min(score.weights) >= 0
+
+
+def test_what_no_exit_would_get_right_is_no_reason_to_go_on() -> None:
+    """Half of the texts are wrong at the first exit, and wrong at the last: nothing to gain."""
+    rng = np.random.default_rng(9)
+    labels = rng.integers(0, 2, 2000)
+    hopeless = rng.random(2000) < 0.5
+    seen = np.where(hopeless, 1 - labels, labels)
+    logits = np.stack([4.0 * np.eye(2)[seen]] * 2)
+    found = fit(logits, labels, tiers=(1, 1), seed=0)
+    learned = found[0].confidence(logits[:1], Measure.LEARNED)
+    assert learned.min() > 0.99
+    # At the last exit there is nothing to go on to: whether it is right.
+    last = found[1].confidence(logits[1:], Measure.LEARNED)
+    assert last == pytest.approx(0.5, abs=0.05)

@@ -13,7 +13,7 @@ from offramp.decision.confidence import Measure, max_prob
 from offramp.decision.ranking import area_under_risk_coverage, auroc, risk_coverage
 from tests.support.evidence import make_evidence
 from training.figures import exit_figures
-from training.report.reliability import bins_of, exit_reliability
+from training.report.readings import bins_of, exit_reliability
 from training.report.risk_coverage import COVERAGES, exit_rankings
 
 

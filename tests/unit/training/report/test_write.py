@@ -60,7 +60,7 @@ def test_a_report_on_a_file_takes_its_figures_texts_and_seconds_there(tiny_bundl
     page = run(settings).read_text(encoding="utf-8")
     texts = read_labelled(REVIEWS, Columns(), {"0": "negative", "1": "positive"})
     assert f"the {len(texts):,} texts of reviews.tsv" in page
-    assert "Seconds were measured on this machine" in page
+    assert "Seconds are the median on the machine" in page
     assert page.count("<blockquote") >= 3
 
 
