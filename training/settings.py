@@ -19,6 +19,9 @@ class LargeSettings:
     mask_words: share of tokens hidden at every step, so that the model cannot learn texts by heart;
         what it knows by heart it is too sure of.
     average: decay of the running mean of the weights, which is what is kept.
+    mean_teacher: share of that mean's own answers in what is learned from the second epoch on.
+    whole_texts: weight of a text that is no fragment of another one, where fragments weigh 1: whole
+        texts are what will be served.
     """
 
     backbone: str = DEFAULT
@@ -34,6 +37,8 @@ class LargeSettings:
     teach: float = 0.5
     warmup: float = 0.06
     average: float = 0.998
+    mean_teacher: float = 0.6
+    whole_texts: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ only whole texts are held out, since those are what will be served.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import LabelledTexts
+from training.data import LabelledTexts, Text
 
 PREFIX = 3
 # A longer text is not looked for inside others: real fragments are short.
@@ -33,12 +33,9 @@ class Split:
 
 def split(data: LabelledTexts, share: float, seed: int) -> Split:
     """Hold out about `share` of the whole texts; what would stand in both parts drops out."""
-    keys = [_tokens(text.text, text.pair) for text in data.texts]
-    fragments = FragmentIndex(keys)
-    inside = [fragments.inside(key) for key in keys]
-    contained = set().union(*inside)
-    whole = np.asarray([i for i, key in enumerate(keys) if key not in contained], dtype=np.intp)
-    order = np.random.default_rng(seed).permutation(whole)
+    keys = _keys(data.texts)
+    inside = _inside(keys)
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(_whole(keys, inside)))
     count = max(1, round(len(order) * share))
     held, kept = order[:count], order[count:]
     touched_by_held = {keys[i] for i in held}.union(*(inside[i] for i in held))
@@ -47,6 +44,26 @@ def split(data: LabelledTexts, share: float, seed: int) -> Split:
     unambiguous = data.targets.max(axis=1) > 0.5
     held_out = [i for i in held if keys[i] not in touched_by_kept and unambiguous[i]]
     return Split(np.asarray(train, dtype=np.intp), np.sort(np.asarray(held_out, dtype=np.intp)))
+
+
+def whole(texts: Sequence[Text]) -> NDArray[np.bool_]:
+    """Which of the texts (N,) are no fragment of another one."""
+    keys = _keys(texts)
+    return _whole(keys, _inside(keys))
+
+
+def _whole(keys: list[Tokens], inside: list[set[Tokens]]) -> NDArray[np.bool_]:
+    contained = set().union(*inside)
+    return np.asarray([key not in contained for key in keys], dtype=np.bool_)
+
+
+def _inside(keys: list[Tokens]) -> list[set[Tokens]]:
+    fragments = FragmentIndex(keys)
+    return [fragments.inside(key) for key in keys]
+
+
+def _keys(texts: Sequence[Text]) -> list[Tokens]:
+    return [_tokens(text.text, text.pair) for text in texts]
 
 
 def _tokens(text: str, pair: str | None) -> Tokens:

@@ -12,7 +12,7 @@ from tests.support.tiny import make_tokenizer
 from training.augment import altered
 from training.batches import Encoded, collate, encode, in_order, shuffled
 from training.data import Text
-from training.large import exit_loss
+from training.large import blended, exit_loss
 
 
 def encoded(lengths: list[int]) -> Encoded:
@@ -36,6 +36,17 @@ def test_the_last_exit_is_not_taught_by_itself_or_by_the_others() -> None:
     assert logits.grad is not None
     assert last.grad is not None
     assert torch.allclose(logits.grad[-1], last.grad / 1.25)
+
+
+@given(share=st.floats(0, 1), weight=st.floats(0.1, 5), seed=st.integers(0, 99))
+def test_an_answer_blended_in_leaves_a_text_the_weight_it_had(
+    share: float, weight: float, seed: int
+) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    aims, answers = (torch.rand(3, 4, generator=draw).softmax(-1) for _ in range(2))
+    mixed = blended(weight * aims, answers, share)
+    assert torch.allclose(mixed.sum(-1), torch.full((3,), weight), rtol=1e-5)
+    assert torch.allclose(mixed, weight * ((1 - share) * aims + share * answers), atol=1e-5)
 
 
 @given(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data import LabelledTexts, Text
-from training.split import FragmentIndex, split
+from training.split import FragmentIndex, split, whole
 
 
 def labelled(texts: list[str]) -> LabelledTexts:
@@ -70,3 +70,13 @@ def test_a_text_with_two_labels_is_not_evidence() -> None:
     data = labelled([f"text number {i}" for i in range(10)])
     data.targets[:] = 0.5
     assert len(split(data, 0.5, 0).held_out) == 0
+
+
+@given(texts=sentences)
+def test_a_text_is_whole_unless_it_stands_inside_another(texts: list[str]) -> None:
+    distinct = list(dict.fromkeys(texts))
+    expected = [
+        not any(is_fragment(text, other) for other in distinct if other != text)
+        for text in distinct
+    ]
+    assert whole([Text(text) for text in distinct]).tolist() == expected
