@@ -119,7 +119,8 @@ def exit_loss(logits: Tensor, aims: Tensor, teach: float) -> Tensor:
 def _groups(network: MultiExitClassifier, options: LargeSettings) -> Iterator[dict[str, object]]:
     """Parameters by learning rate: heads fast, encoder layers slower the deeper down they lie."""
     layers = list(encoder_layers(network.encoder))
-    yield from _decayed(network.heads, options.head_learning_rate, options.weight_decay)
+    for fresh in (network.heads, network.pools):
+        yield from _decayed(fresh, options.head_learning_rate, options.weight_decay)
     in_layers = {id(p) for layer in layers for p in layer.parameters()}
     for height, layer in enumerate(reversed(layers)):
         rate = options.learning_rate * options.layer_decay**height

@@ -46,7 +46,7 @@ def _multi_exit(network: MultiExitClassifier) -> tuple[CostCurve, ...]:
     spent = CostCurve()
     if embedding != config.hidden_size:
         spent = CostCurve(linear=2.0 * embedding * config.hidden_size)
-    layer, curves, done = _layer(config), [], 0
+    layer, curves, done = _layer(config) + _pooling(network), [], 0
     for depth in network.config.exits:
         mix = (depth + 1) * config.hidden_size
         dense = config.hidden_size * (config.hidden_size + network.config.labels)
@@ -54,6 +54,14 @@ def _multi_exit(network: MultiExitClassifier) -> tuple[CostCurve, ...]:
         curves.append(spent)
         done = depth
     return tuple(curves)
+
+
+def _pooling(network: MultiExitClassifier) -> CostCurve:
+    """Of one layer's states, where the pooling is learned; a mean is not counted."""
+    if not network.pools:
+        return CostCurve()
+    config = network.encoder.config
+    return CostCurve(linear=2.0 * config.hidden_size * (config.num_attention_heads + 1))
 
 
 def _student(network: Student) -> CostCurve:

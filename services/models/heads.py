@@ -14,6 +14,26 @@ def pool(hidden: Tensor, attention_mask: Tensor, how: str) -> Tensor:
     return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 
 
+class AttentionPool(nn.Module):
+    """Reduces token states to one, each part of the state by its own learned attention.
+
+    Begins as the mean over tokens; what deserves more weight than the rest is learned.
+    """
+
+    def __init__(self, width: int, parts: int) -> None:
+        super().__init__()
+        self.scores = nn.Linear(width, parts)
+        nn.init.zeros_(self.scores.weight)
+        nn.init.zeros_(self.scores.bias)
+
+    def forward(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
+        """(B, T, H) token states to (B, H); padding never counts."""
+        scores = self.scores(hidden).masked_fill(attention_mask.unsqueeze(-1) == 0, float("-inf"))
+        shares = torch.softmax(scores, dim=1).to(hidden.dtype)
+        parts = hidden.unflatten(-1, (shares.shape[-1], -1))
+        return torch.einsum("btp,btpd->bpd", shares, parts).flatten(1)
+
+
 class ExitHead(nn.Module):
     """A learned softmax mix of the pooled states so far, and a classifier with one hidden layer."""
 

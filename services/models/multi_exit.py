@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 
-from services.models.heads import ExitHead, pool
+from services.models.heads import AttentionPool, ExitHead, pool
 from services.models.staged import RowStates, StagedNetwork
 
 
@@ -22,11 +22,13 @@ class MultiExitConfig:
     """What turns an encoder into a multi-exit classifier.
 
     exits: layers (1-based, ascending) that carry a classifier; the last is the full depth.
+    pooling: from token states to one state per layer: attention (learned), mean, or cls (the first
+        token's).
     """
 
     exits: tuple[int, ...]
     labels: int
-    pooling: str = "mean"
+    pooling: str = "attention"
     dropout: float = 0.1
 
 
@@ -44,6 +46,10 @@ class MultiExitClassifier(StagedNetwork):
         self.config = config
         self.stages = len(config.exits)
         width = encoder.config.hidden_size
+        self.pools = nn.ModuleList()
+        if config.pooling == "attention":
+            parts = encoder.config.num_attention_heads
+            self.pools.extend(AttentionPool(width, parts) for _ in range(config.exits[-1] + 1))
         self.heads = nn.ModuleList(
             ExitHead(layer + 1, width, config.labels, config.dropout) for layer in config.exits
         )
@@ -60,8 +66,15 @@ class MultiExitClassifier(StagedNetwork):
         project = getattr(self.encoder, "embeddings_project", None)
         if project is not None:
             hidden = project(hidden)
-        pooled = pool(hidden, attention_mask, self.config.pooling).unsqueeze(1)
-        return RowStates(hidden, attention_mask, pooled)
+        return RowStates(hidden, attention_mask, self._pooled(0, hidden, attention_mask))
+
+    def _pooled(self, layer: int, hidden: Tensor, attention_mask: Tensor) -> Tensor:
+        """States behind a layer (B, T, H), 0 for the embeddings, as one per row (B, 1, H)."""
+        if self.pools:
+            found: Tensor = self.pools[layer](hidden, attention_mask)
+        else:
+            found = pool(hidden, attention_mask, self.config.pooling)
+        return found.unsqueeze(1)
 
     def run_stage(self, stage: int, rows: RowStates) -> tuple[RowStates, Tensor]:
         """Run the layers between two exits; return the new states and logits (B, C)."""
@@ -74,10 +87,10 @@ class MultiExitClassifier(StagedNetwork):
         )
         hidden = rows.hidden
         pooled = [rows.pooled]
-        for layer in encoder_layers(self.encoder)[first:last]:
+        for number, layer in enumerate(encoder_layers(self.encoder)[first:last], start=first + 1):
             output = layer(hidden, mask)
             hidden = output[0] if isinstance(output, tuple) else output
-            pooled.append(pool(hidden, rows.attention_mask, self.config.pooling).unsqueeze(1))
+            pooled.append(self._pooled(number, hidden, rows.attention_mask))
         states = RowStates(hidden, rows.attention_mask, torch.cat(pooled, dim=1))
         logits = self.heads[stage](states.pooled)
         return states, logits

@@ -30,8 +30,11 @@ def config() -> BertConfig:
 def networks() -> dict[str, StagedNetwork]:
     torch.manual_seed(0)
     encoder = BertModel(config(), add_pooling_layer=False)
+    cascade = MultiExitClassifier(encoder, MultiExitConfig((1, 2, 4), 3))
+    for pool in cascade.pools:  # which begin as a mean
+        torch.nn.init.normal_(pool.scores.weight)
     made = {
-        "multi_exit": MultiExitClassifier(encoder, MultiExitConfig((1, 2, 4), 3)),
+        "multi_exit": cascade,
         "student": Student(StudentConfig(vocabulary=50, labels=3, embedding=16, width=24)),
         "sequence_classifier": SequenceClassifier(
             BertForSequenceClassification(config()), (0, 1, 2)
