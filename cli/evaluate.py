@@ -24,7 +24,10 @@ def evaluate(
     data: Annotated[
         Path,
         typer.Argument(
-            metavar="DATA", exists=True, dir_okay=False, help="Labelled .tsv, .csv or .jsonl file."
+            metavar="DATA",
+            exists=True,
+            dir_okay=False,
+            help="Labelled file: TSV, CSV, JSONL, Parquet.",
         ),
     ],
     *,

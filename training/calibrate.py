@@ -103,7 +103,7 @@ def exit_logits(
     order = np.argsort(tokens, kind="stable")
     batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
     logits = np.empty((backend.stages, len(data), len(data.label_names)), dtype=np.float32)
-    with progress.step(f"{title}: held-out texts", len(batches)) as bar:
+    with progress.step(f"{title}: texts", len(batches)) as bar:
         for rows in batches:
             states = backend.begin([encoded[row] for row in rows])
             for stage in range(backend.stages):

@@ -66,7 +66,8 @@ def fit(
     module: what is trained, checkpointed and averaged; the loss may run more than it.
     groups: parameters with their `lr` and `weight_decay`, as AdamW takes them.
     loss: of a batch on the device, computed under autocast: turn logits to fp32 before softmax. It
-        is given the running mean too, as a network in eval mode, from the second epoch on.
+        is given the running mean too, as a network in eval mode, from the second epoch on, once
+        the mean is of steps enough.
     rng: draws the order of the batches; the loss may draw from it too.
 
     A run that was killed goes on from its checkpoint; a phase that had ended is not trained again.
@@ -89,7 +90,7 @@ def fit(
             order = np.random.default_rng(orders[epoch])
             for batch in shuffled(data, plan.batch_size, order, skip=state.done % per_epoch):
                 with autocast(settings.bf16, device):
-                    found = loss(batch.to(device), state.mean if epoch > 0 else None)
+                    found = loss(batch.to(device), state.teacher if epoch > 0 else None)
                 shown = _number(found, f"{plan.title}, step {state.done + 1:,} of {steps:,}")
                 state.update(found)
                 bar.advance(f"epoch {epoch + 1}/{plan.epochs} loss {shown:.3f}")

@@ -14,6 +14,8 @@ from training.optimise import Optimiser
 
 # The mean takes in the weights every so many steps: as good as every step, and cheaper.
 AVERAGE_EVERY = 4
+# A mean of fewer steps than this knows too little to teach.
+LEAST_STEPS_TO_TEACH = 800
 
 
 class TrainingState:
@@ -42,9 +44,12 @@ class TrainingState:
         self._rng = rng
 
     @property
-    def mean(self) -> nn.Module | None:
-        """The network with the running mean of the weights, in eval mode; None without one."""
-        return None if self._mean is None else self._mean.module
+    def teacher(self) -> nn.Module | None:
+        """The network with the running mean of the weights, in eval mode; None while it is young,
+        or where no mean is kept.
+        """
+        young = self.done < LEAST_STEPS_TO_TEACH
+        return None if self._mean is None or young else self._mean.module
 
     def update(self, loss: Tensor) -> None:
         """One step from a loss."""

@@ -82,6 +82,7 @@ def _seed(comparison: Comparison) -> dict[str, Any]:
                 "accuracy": p.accuracy,
                 "speedup_flops": p.speedup,
                 "speedup_wall": comparison.timings[p.cascade].speedup,
+                "speedup_processor": comparison.timings[p.cascade].processor_speedup,
                 "seconds": list(comparison.timings[p.cascade].seconds),
                 "differing": comparison.timings[p.cascade].differing,
             }

@@ -24,12 +24,14 @@ class Timing:
     """One cascade on the clock.
 
     seconds: by round.  speedups: the full model's seconds over these, round by round.
-    cores: processor seconds per second, median over the rounds.
+    processor_speedup: the same ratio of processor seconds, median; other work hardly moves it.
+    cores: processor seconds per second, median.
     differing: texts whose label or exit is not what scoring the file foretold.
     """
 
     seconds: tuple[float, ...]
     speedups: tuple[float, ...]
+    processor_speedup: float
     cores: float
     differing: int
 
@@ -65,6 +67,9 @@ def time_in_turn(
         cascade: Timing(
             seconds=tuple(found[cascade].seconds for found in rounds),
             speedups=tuple(found[full].seconds / found[cascade].seconds for found in rounds),
+            processor_speedup=statistics.median(
+                found[full].processor_seconds / found[cascade].processor_seconds for found in rounds
+            ),
             cores=statistics.median(
                 found[cascade].processor_seconds / found[cascade].seconds for found in rounds
             ),

@@ -53,6 +53,7 @@ tier: {name}
 engine:
   max_batch: 32  # rows that run one stage together
   threads: 0     # for one forward pass; 0: all cores
+  precision: fp32  # or bf16, where the bundle has evidence in it: `offramp calibrate`
 """
 
 

@@ -83,7 +83,7 @@ def test_150_labels_of_few_examples_are_learned_and_calibrated(tmp_path: Path) -
 
 
 def test_300_noisy_examples_give_a_cascade_that_is_not_too_sure(tmp_path: Path) -> None:
-    bundle = run(tmp_path, noisy(300, wrong=0.15), epochs=12)
+    bundle = run(tmp_path, noisy(300, wrong=0.15), epochs=20)
     evidence = read_evidence(bundle, read_manifest(bundle))
     assert accuracies(bundle)["large@3"] > 0.6
     surest = evidence.probabilities()[-1].max(axis=-1)
