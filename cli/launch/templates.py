@@ -30,7 +30,7 @@ routes:
       # How sure an exit must be to answer: lower is faster, higher is more accurate. One of
       #   {{threshold: 0.9}}     one number for every exit; 1 means never before the last
       #   {{thresholds: {{…}}}}    a number per exit; `offramp policy show` lists the exits
-      #   {{speedup: 5}}         thresholds that save this much; {{mean_cost: 0.2}} is the same
+      #   {{speedup: 4}}         thresholds that save this much; {{mean_cost: 0.2}} is the same
       objective: {objective}
       confidence: max_prob   # or entropy, margin
       on_tier_loss: degrade  # a tier is down: answer with what is there, marked; or fail
