@@ -208,7 +208,7 @@ def parse() -> Options:
     parser.add_argument("--batch", type=int, default=32, help="texts to a call")
     parser.add_argument("--repeats", type=int, default=3, help="timed passes of each kind")
     parser.add_argument(
-        "--speedup", type=float, default=5.0, help="the setting of the headline figures"
+        "--speedup", type=float, default=4.0, help="the setting of the headline figures"
     )
     parser.add_argument("--plot", type=Path, help="draw the curve into this file")
     return Options(**vars(parser.parse_args()))

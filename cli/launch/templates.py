@@ -30,7 +30,7 @@ routes:
       # How sure an exit must be to answer: lower is faster, higher is more accurate. One of
       #   {{threshold: 0.9}}     one number for every exit; 1 means never before the last
       #   {{thresholds: {{…}}}}    a number per exit; `offramp policy show` lists the exits
-      #   {{speedup: 5}}         thresholds that save this much; {{mean_cost: 0.2}} is the same
+      #   {{speedup: 4}}         thresholds that save this much; {{mean_cost: 0.2}} is the same
       #   {{max_accuracy_loss: 0.01, confidence: 0.95}}   as cheap as can be certified: at most a
       #                        point less accurate than full depth; {{max_disagreement: 0.02}} alike
       objective: {objective}

@@ -15,7 +15,7 @@ from offramp.decision.frontier import Frontier
 from offramp.errors import ConfigError
 from router.config import RouterSettings
 
-SPEEDUP = 5
+SPEEDUP = 4
 DEFAULT_HOST, DEFAULT_PORT, DEFAULT_METRICS_PORT = "127.0.0.1", 50051, 9464
 MARK = "# Written by `offramp up`, checksum "
 

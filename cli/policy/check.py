@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from training.figures import DialPoint
 
 DIAL_SETTINGS = 12
-DEFAULT_POLICY = "objective: {speedup: 5}"
+DEFAULT_POLICY = "objective: {speedup: 4}"
 
 
 def check(
