@@ -94,7 +94,8 @@ def test_file_that_differs_from_the_manifest_stops_the_start(config, bundle, tmp
     copy = tmp_path / "copy"
     subprocess.run(["cp", "-r", bundle, copy], check=True)
     weights = copy / "large" / "weights.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     code, message = refusal("large", "--config", config(), "--bundle", copy)
     assert code == 2
     assert "weights.safetensors is not the file" in message
