@@ -80,7 +80,7 @@ async def measure(options: Options) -> dict[str, Any]:
 def _within(options: Options) -> list[float]:
     """The settings that the bundle's cascade can do."""
     manifest = read_manifest(options.bundle)
-    frontier = Frontier(read_evidence(options.bundle, manifest).choosing, Measure.MAX_PROB)
+    frontier = Frontier(read_evidence(options.bundle, manifest), Measure.MAX_PROB)
     most = frontier.points[-1].forecast.speedup
     return [speedup for speedup in SPEEDUPS if speedup <= most]
 

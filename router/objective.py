@@ -53,7 +53,7 @@ def solve(route: Route, settings: PolicySettings) -> Solution:
     thresholds, guarantee = _thresholds(route, settings)
     # What reaches the last exit is answered there, whatever its confidence.
     thresholds = (*thresholds[:-1], ALWAYS)
-    forecast = simulate(route.evidence.choosing, thresholds, settings.confidence)
+    forecast = simulate(route.evidence, thresholds, settings.confidence)
     return Solution(route.name, settings, thresholds, forecast, guarantee)
 
 

@@ -93,17 +93,20 @@ class Route:
         return tuple(cost.relative(self.evidence.exits, [mean_tokens])[:, 0].tolist())
 
     def frontier(self, measure: Measure) -> Family:
-        """The thresholds that a budget picks from, solved once. Call from a thread: it is slow."""
-        return self._family(Frontier, measure)
+        """The thresholds that a budget picks from, solved once. Call from a thread: it is slow.
+
+        On all of the evidence: a budget promises nothing that texts would have to be kept for.
+        """
+        return self._family(Frontier, self.evidence, measure)
 
     def shares(self, measure: Measure) -> Family:
         """The thresholds that are tested for a guarantee, solved once. Call from a thread."""
-        return self._family(ExitShares, measure)
+        return self._family(ExitShares, self.evidence.choosing, measure)
 
-    def _family(self, kind: type[Family], measure: Measure) -> Family:
+    def _family(self, kind: type[Family], evidence: Evidence, measure: Measure) -> Family:
         with self._solving:
             if (kind, measure) not in self._families:
-                family = kind(self.evidence.choosing, measure)
+                family = kind(evidence, measure)
                 _ = family.points  # solved here, under the lock
                 self._families[kind, measure] = family
             return self._families[kind, measure]

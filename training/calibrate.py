@@ -153,8 +153,8 @@ def enter(directory: Path, manifest: Manifest, calibrated: Calibrated) -> Manife
     specs = calibrated.specs
     manifest = replace(manifest, tiers=specs, id=content_id(manifest.files, specs))
     found = {
-        _title(precision): figures(evidence, evidence.certifying, Measure.MAX_PROB).as_dict()
-        for precision, evidence in calibrated.evidence.items()
+        _title(precision): figures(taken.choosing, taken.certifying, Measure.MAX_PROB).as_dict()
+        for precision, taken in calibrated.evidence.items()
     }
     write_evidence(directory, manifest, calibrated.evidence)
     write_manifest(directory, manifest)

@@ -102,7 +102,7 @@ def dial(
     evidence: Evidence, examples: Evidence, measure: Measure, speedups: Sequence[float]
 ) -> tuple[DialPoint, ...]:
     """One point per speedup asked for, as far as the cascade can go."""
-    frontier = Frontier(evidence.choosing, measure)
+    frontier = Frontier(evidence, measure)
     points = []
     for wanted in speedups:
         if 1.0 / wanted < frontier.points[-1].forecast.mean_cost:

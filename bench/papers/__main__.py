@@ -4,7 +4,7 @@ For every data set: train a bundle with an exit at every layer, score its test f
 the full model, the small tier alone, the large tier truncated at one depth, entropy exit (DeeBERT),
 two tiers (TangoBERT), multi-exit (Right Tool), and both together (this project).
 
-Which cascade each method runs is chosen on the bundle's choosing evidence alone, by one rule for
+Which cascade each method runs is chosen on the bundle's evidence alone, by one rule for
 all: the cheapest whose expected accuracy there is within the allowed loss (0, 0.5, 1 points) of the
 full model's. The test labels are read once, to count what came of it. Accuracy is that of the whole
 test file; the clock runs on texts drawn from it, through the engines that serve, one method after

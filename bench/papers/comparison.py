@@ -94,8 +94,8 @@ def _single(settings: TrainSettings, depth: int) -> TrainSettings:
 
 
 def compare_on(bundles: Bundles, seed: int, data: Path, work: Path, timed: Timed) -> Comparison:
-    """Choose on the bundle's choosing evidence, then look at the test file."""
-    choosing = examples_of(bundles.evidence().choosing)
+    """Choose on the bundle's evidence, then look at the test file."""
+    choosing = examples_of(bundles.evidence())
     found, texts = bundles.scored(data, work)
     test = Examples(found, choosing.full_temperature)
     methods = (*METHODS, TRAINED_ALONE) if bundles.alone else METHODS

@@ -107,7 +107,7 @@ def _contents(wishes: Wishes, default_bundle: Path) -> dict[str, str]:
 
 def _objective(bundle: Path, manifest: Manifest) -> str:
     """A fifth of the compute, where the cascade can do that; else a threshold, which any can."""
-    frontier = Frontier(read_evidence(bundle, manifest).choosing, Measure.MAX_PROB)
+    frontier = Frontier(read_evidence(bundle, manifest), Measure.MAX_PROB)
     cheapest = frontier.points[-1].forecast
     return f"{{speedup: {SPEEDUP}}}" if cheapest.speedup >= SPEEDUP else "{threshold: 0.9}"
 

@@ -81,7 +81,7 @@ def _offline(
         measure = _print_forecast(
             loaded, wanted.changed(DEFAULT_POLICY, objective, confidence, file)
         )
-    examples = len(loaded.evidence.choosing.labels)
+    examples = len(loaded.evidence.labels)
     typer.echo(
         f"the dial of bundle {manifest.name} ({manifest.id}), forecast on {examples} texts, "
         f"confidence {measure}; speedup over full depth with no small tier:\n"
@@ -120,7 +120,7 @@ def _dial(loaded: LoadedRoute, measure: Measure) -> tuple[DialPoint, ...]:
     if len(settings) < DIAL_SETTINGS:
         steps = range(DIAL_SETTINGS)
         settings |= {_floor(speedups[-1] ** (step / (DIAL_SETTINGS - 1))) for step in steps}
-    evidence = loaded.evidence.choosing
+    evidence = loaded.evidence
     return dial(evidence, evidence, measure, _spread(sorted(settings)))
 
 

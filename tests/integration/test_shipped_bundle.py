@@ -46,7 +46,7 @@ def test_the_small_tier_takes_at_most_a_twentieth_of_the_compute() -> None:
 
 
 def test_its_dial_reaches_the_default_objective() -> None:
-    frontier = Frontier(read_evidence(BUNDLE, read_manifest(BUNDLE)).choosing, Measure.MAX_PROB)
+    frontier = Frontier(read_evidence(BUNDLE, read_manifest(BUNDLE)), Measure.MAX_PROB)
     forecast = frontier.at_cost(1 / 5).forecast
     assert forecast.speedup >= 5
     assert forecast.accuracy >= forecast.full_depth_accuracy - 0.01

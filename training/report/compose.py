@@ -56,8 +56,8 @@ def compose(sources: Sources, shown: int) -> Page:
 
 
 def ways_of(sources: Sources) -> dict[str, Way]:
-    """Every method by its name, all choices made on the choosing part."""
-    choosing = examples_of(sources.evidence.choosing)
+    """Every method by its name, all choices made on other texts than those measured."""
+    choosing = examples_of(sources.choosing)
     measured = Examples(sources.measured, choosing.full_temperature)
     ours = replace(OURS, cascades=partial(both_together, measure=sources.measure))
     methods = [ours if method is OURS else method for method in METHODS]

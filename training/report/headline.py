@@ -48,7 +48,7 @@ def settings(sources: Sources, ours: Way, full: Measured) -> tuple[Setting, ...]
 
 def _setting(sources: Sources, ours: Way, place: int, limit: float, full: Measured) -> Setting:
     measured, thresholds = ours.measured[place], ours.cascades[place].thresholds
-    forecast = simulate(sources.evidence.choosing, thresholds, sources.measure)
+    forecast = simulate(sources.choosing, thresholds, sources.measure)
     tiers = np.asarray([e.tier != sources.measured.exits[0].tier for e in sources.measured.exits])
     return Setting(
         limit=limit,
@@ -100,7 +100,7 @@ def summary(found: Sequence[Setting], full: Measured, sources: Sources) -> str:
 
 def section(found: Sequence[Setting], sources: Sources) -> Section:
     """The settings to choose from, as the config spells them."""
-    chosen_on = counted(len(sources.evidence.choosing.labels), "text")
+    chosen_on = counted(len(sources.choosing.labels), "text")
     return Section(
         anchor="settings",
         title="Settings to begin with",

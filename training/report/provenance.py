@@ -39,7 +39,7 @@ def _facts(sources: Sources) -> dict[str, str]:
         "tiers and exits": tiers,
         "models compute in": sources.precision,
         "confidence": sources.measure.value,
-        "thresholds chosen on": counted(len(evidence.choosing.labels), "held-out text"),
+        "thresholds chosen on": counted(len(sources.choosing.labels), "held-out text"),
         "figures measured on": sources.measured_on,
         "guarantees tested on": counted(len(evidence.certifying.labels), "held-out text"),
         "intervals": "95 %, bootstrap over the measured texts, 1,000 draws",

@@ -16,7 +16,7 @@ from training.report.wording import counted
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Thresholds are chosen on `evidence.choosing`; figures are taken on `measured`.
+    """Thresholds are chosen on `choosing`; figures are taken on `measured`.
 
     measured: examples of a file, or the part of the evidence that certifies.
     data: the name of that file; None where it is the evidence.
@@ -33,6 +33,11 @@ class Sources:
     texts: tuple[Text, ...] | None = None
     seconds: tuple[float, ...] | None = None
     precision: str = DEFAULT_PRECISION
+
+    @property
+    def choosing(self) -> Evidence:
+        """All of the evidence where figures are of a file, as the router has it; else a part."""
+        return self.evidence.choosing if self.data is None else self.evidence
 
     @property
     def shared(self) -> bool:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="module")
 def comparison(tiny_bundle: Path, tmp_path_factory):
-    """The methods on the tiny bundle, its choosing evidence, and some of the reviews."""
+    """The methods on the tiny bundle, its evidence, and some of the reviews."""
     work = tmp_path_factory.mktemp("scores")
     renamed = [
         f"{RENAME[label]}\t{text}"
@@ -29,7 +29,7 @@ def comparison(tiny_bundle: Path, tmp_path_factory):
     data = work / "test.tsv"
     data.write_text("\n".join(["label\ttext", *renamed[:EXAMPLES]]) + "\n")
     bundles = Bundles(tiny_bundle, {})
-    choosing = examples_of(bundles.evidence().choosing)
+    choosing = examples_of(bundles.evidence())
     evidence, texts = bundles.scored(data, work)
     return bundles, compare(METHODS, choosing, Examples(evidence, choosing.full_temperature)), texts
 

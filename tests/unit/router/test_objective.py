@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from offramp.decision.confidence import Measure
+from offramp.decision.frontier import Frontier
 from offramp.decision.guarantee import Loss, certified
 from offramp.decision.plan import NEVER
 from offramp.decision.simulate import simulate
@@ -41,8 +42,15 @@ def test_exits_that_are_not_listed_never_answer_early(route):
 def test_a_speedup_is_met_on_the_evidence(route, measure, speedup):
     solution = solve(route, settings({"speedup": speedup}, confidence=measure))
     assert solution.forecast.speedup >= speedup
-    again = simulate(route.evidence.choosing, solution.thresholds, solution.settings.confidence)
+    again = simulate(route.evidence, solution.thresholds, solution.settings.confidence)
     assert again == solution.forecast
+
+
+def test_a_budget_has_the_use_of_all_the_evidence(route):
+    """It promises nothing, so no text need be kept from it to test the promise on."""
+    points = Frontier(route.evidence, Measure.MAX_PROB).points
+    assert route.frontier(Measure.MAX_PROB).points == points
+    assert points != Frontier(route.evidence.choosing, Measure.MAX_PROB).points
 
 
 def test_speedup_and_mean_cost_are_one_dial(route):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.support import tiny
+from training import state
 from training.data import LabelledTexts, Text
 from training.large import train
 from training.settings import LargeSettings
@@ -36,7 +37,11 @@ def learned(backbone: Path, **options: object) -> torch.Tensor:
     return network.state_dict()["heads.1.out.weight"]
 
 
-def test_the_running_mean_teaches_from_the_second_epoch_on(backbone: Path) -> None:
+def test_the_running_mean_teaches_once_it_is_old_enough(
+    backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two steps an epoch, a mean that knows enough after two of them."""
+    monkeypatch.setattr(state, "LEAST_STEPS_TO_TEACH", 2)
     for epochs, taught in ((1, False), (2, True)):
         alone = learned(backbone, epochs=epochs, mean_teacher=0.0)
         with_mean = learned(backbone, epochs=epochs, mean_teacher=0.9)
