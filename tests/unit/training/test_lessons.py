@@ -30,7 +30,7 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def learned(backbone: Path, **options: object) -> torch.Tensor:
     """The last classifier's weights after training on six texts."""
-    large = LargeSettings(backbone=str(backbone), exits=(1, 3), batch_size=3, learning_rate=1e-3)
+    large = LargeSettings(backbone=str(backbone), exits=(1, 3), batch_size=1, learning_rate=1e-3)
     torch.manual_seed(0)
     settings = tiny.settings(backbone / "out", backbone, large=replace(large, **options))
     network, _ = train(DATA, settings)
@@ -40,8 +40,8 @@ def learned(backbone: Path, **options: object) -> torch.Tensor:
 def test_the_running_mean_teaches_once_it_is_old_enough(
     backbone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two steps an epoch, a mean that knows enough after two of them."""
-    monkeypatch.setattr(state, "LEAST_STEPS_TO_TEACH", 2)
+    """Six steps an epoch, a mean that knows enough after as many."""
+    monkeypatch.setattr(state, "LEAST_STEPS_TO_TEACH", 6)
     for epochs, taught in ((1, False), (2, True)):
         alone = learned(backbone, epochs=epochs, mean_teacher=0.0)
         with_mean = learned(backbone, epochs=epochs, mean_teacher=0.9)
