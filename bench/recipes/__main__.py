@@ -32,19 +32,22 @@ examples:
   python -m bench.recipes --data data
   python -m bench.recipes --data data --sets ag_news --recipes joint,taught --seeds 1
   python -m bench.recipes --data data --sets rte --recipes taught --epochs 5,10,15
+  python -m bench.recipes --data data --recipes taught,dropping
 
 Tables are printed and land in OUT/recipes.md and OUT/recipes.json. The last line is one JSON
 object.
 """
 SETS = ("sst2", "ag_news")
 TEXTS = 20_000
-# What each name stands for; FastBERT's own order of training is a variant of `taught`.
+# What each name stands for; FastBERT's own order of training is a variant of `taught`, and so is
+# one whose tokens, the least attended ones, are dropped between stages.
 RECIPES: dict[str, dict[str, Any]] = {
     "joint": {"recipe": "joint"},
     "sweet": {"recipe": "sweet"},
     "frozen": {"recipe": "frozen"},
     "taught": {"recipe": "taught"},
     "fastbert": {"recipe": "taught", "backbone_first": True},
+    "dropping": {"recipe": "taught", "keep": "auto"},
 }
 
 

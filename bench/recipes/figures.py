@@ -35,8 +35,8 @@ class ExitFigures:
 class Figures:
     """One recipe on one seed.
 
-    accuracy_at: by share of the full cost.  cost_at: by accuracy lost to the best recipe's full
-    depth; None where the recipe is never so accurate.
+    accuracy_at: by share of the dearest recipe's full cost.  cost_at: as such a share, by accuracy
+    lost to the best recipe's full depth; None where the recipe is never so accurate.
     """
 
     seed: int
@@ -58,7 +58,18 @@ def figures(evidences: Mapping[str, Evidence], seed: int) -> dict[str, Figures]:
         if not np.array_equal(evidence.labels, first.labels):
             raise ValueError(f"recipe {name} was held out other examples")
     bar = max(float(evidence.correct()[-1].mean()) for evidence in large.values())
-    return {name: _figures(evidence, bar, seed) for name, evidence in large.items()}
+    # A recipe that drops tokens has a cheaper full depth: all costs are shares of the dearest.
+    full = {name: _full_cost(evidence) for name, evidence in large.items()}
+    dearest = max(full.values())
+    return {
+        name: _figures(evidence, bar, seed, full[name] / dearest)
+        for name, evidence in large.items()
+    }
+
+
+def _full_cost(evidence: Evidence) -> float:
+    """Mean FLOPs of full depth."""
+    return float(evidence.exits[-1].flops.at(evidence.tokens).mean())
 
 
 def _large_alone(evidence: Evidence) -> Evidence:
@@ -66,14 +77,15 @@ def _large_alone(evidence: Evidence) -> Evidence:
     return View(tuple(places), tuple(evidence.readouts[place] for place in places)).of(evidence)
 
 
-def _figures(evidence: Evidence, bar: float, seed: int) -> Figures:
+def _figures(evidence: Evidence, bar: float, seed: int, full_cost: float) -> Figures:
     found = curve(evidence, Frontier, Measure.MAX_PROB, seed)
+    least = {lost: cheapest(found, bar - lost) for lost in ALLOWED}
     return Figures(
         seed=seed,
         examples=len(evidence.labels),
         exits=exit_figures(evidence),
-        accuracy_at={share: at(found, share) for share in SHARES},
-        cost_at={lost: cheapest(found, bar - lost) for lost in ALLOWED},
+        accuracy_at={share: at(found, min(share / full_cost, 1.0)) for share in SHARES},
+        cost_at={lost: None if c is None else full_cost * c for lost, c in least.items()},
     )
 
 

@@ -17,7 +17,7 @@ BY_EXIT = (
 )
 COSTS = (
     "Thresholds from one half of the held-out texts, figures on the other; the large tier alone, "
-    "cost relative to its full depth in FLOPs. ±: standard deviation over the seeds. –: never so "
+    "cost relative to full depth in FLOPs. ±: standard deviation over the seeds. –: never so "
     "accurate in some seed."
 )
 
