@@ -56,19 +56,17 @@ def select(
     settings: TrainSettings,
     unlabelled: Sequence[Text] | None = None,
     *,
-    fitting: LabelledTexts,
-    choosing: LabelledTexts,
+    trial: LabelledTexts,
 ) -> tuple[StagedNetwork, Choice | None]:
     """The small tier and, where the kind was left to be chosen, what the choice was between.
 
-    fitting: held-out texts that temperatures are fitted on; choosing: others, to choose on. None
-    that guarantees are tested on may be among them.
+    trial: held-out texts to choose on; none that guarantees are tested on may be among them.
     """
     if settings.small.kind != AUTO:
         return train(data, teacher, tokenizer, settings, unlabelled), None
     check(settings.small, teacher)
     lessons = pool.gather(data, teacher, tokenizer, settings, unlabelled)
-    contest = Contest(teacher, tokenizer, fitting, choosing, settings)
+    contest = Contest(teacher, tokenizer, trial, settings)
     for kind in CANDIDATES:
         student = fresh.make(kind, data, teacher, tokenizer, settings)
         if contest.admits(kind, student):
@@ -86,21 +84,19 @@ class Contest:
         self,
         teacher: MultiExitClassifier,
         tokenizer: PreTrainedTokenizerBase,
-        fitting: LabelledTexts,
-        choosing: LabelledTexts,
+        trial: LabelledTexts,
         settings: TrainSettings,
     ) -> None:
         self.students: dict[str, StagedNetwork] = {}
-        self._teacher, self._fitting = teacher, len(fitting)
-        self._texts = encode(tokenizer, (*fitting.texts, *choosing.texts), settings.max_tokens)
-        self._labels = np.concatenate([fitting.labels, choosing.labels])
+        self._teacher, self._labels = teacher, trial.labels
+        self._texts = encode(tokenizer, trial.texts, settings.max_tokens)
         self._large = score(teacher, self._texts, "large tier: held-out texts")
         self._candidates: list[Candidate] = []
         self._untried: dict[str, float] = {}
 
     def admits(self, kind: str, student: StagedNetwork) -> bool:
         """Whether a student could win; one that costs more than a whole cascade need not learn."""
-        tokens = self._texts.lengths[self._fitting :]
+        tokens = self._texts.lengths
         full = exit_flops(self._teacher)[-1].at(tokens)
         alone = float((exit_flops(student)[-1].at(tokens) / full).mean())
         admitted = can_win(alone, self._candidates)
@@ -116,7 +112,6 @@ class Contest:
             np.concatenate([own, self._large]),
             self._labels,
             self._texts.lengths,
-            self._fitting,
         )
         self.students[kind] = student
         self._candidates.append(Candidate(kind, evidence))

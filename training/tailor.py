@@ -19,21 +19,19 @@ from training.trial import trial_evidence
 def tailored(
     small: Tier,
     large: Tier,
-    fitting: LabelledTexts,
-    choosing: LabelledTexts,
+    trial: LabelledTexts,
     settings: TrainSettings,
 ) -> MultiExitClassifier:
     """The large tier with the exits, then the shares of tokens, that the settings leave to "auto".
 
-    fitting: held-out texts that temperatures are fitted on; choosing: others, to choose on. None
-    that guarantees are tested on may be among them.
+    trial: held-out texts to choose on; none that guarantees are tested on may be among them.
     """
     network, options = large.network, settings.large
     if not isinstance(network, MultiExitClassifier):
         raise TypeError(f"a {type(network).__name__} has no exits to choose from")
     if AUTO not in (options.exits, options.keep):
         return network
-    held_out = HeldOut(small, large, fitting, choosing, settings.max_tokens)
+    held_out = HeldOut(small, large, trial, settings.max_tokens)
     if options.exits == AUTO:
         chosen = exits.choose(held_out.evidence(network))
         network = network.with_exits([network.config.exits[i] for i in chosen])
@@ -59,25 +57,21 @@ class HeldOut:
         self,
         small: Tier,
         large: Tier,
-        fitting: LabelledTexts,
-        choosing: LabelledTexts,
+        trial: LabelledTexts,
         max_tokens: int,
     ) -> None:
-        texts = (*fitting.texts, *choosing.texts)
-        self._fitting = len(fitting)
-        self._labels = np.concatenate([fitting.labels, choosing.labels])
-        self._encoded = encode(large.tokenizer, texts, max_tokens)
+        self._labels = trial.labels
+        self._encoded = encode(large.tokenizer, trial.texts, max_tokens)
         self._small = small.network
-        encoded = encode(small.tokenizer, texts, max_tokens)
+        encoded = encode(small.tokenizer, trial.texts, max_tokens)
         self._small_logits = score(small.network, encoded, "small tier: held-out texts")
 
     def evidence(self, network: MultiExitClassifier) -> Evidence:
-        """Evidence of the choosing part, with temperatures of the fitting part."""
+        """Evidence of the cascade with this network for its large tier."""
         logits = score(network, self._encoded, "large tier: held-out texts")
         return trial_evidence(
             {"small": self._small, "large": network},
             np.concatenate([self._small_logits, logits]),
             self._labels,
             self._encoded.lengths,
-            self._fitting,
         )

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import offramp
@@ -63,18 +64,16 @@ def _models(prepared: Prepared, settings: TrainSettings) -> assemble.Models:
     torch.manual_seed(settings.seed)
     held_out = prepared.parts.held_out
     places = part(held_out.labels, settings.readout_share, settings.seed)
-    fitting, choosing = held_out.subset(places.readouts), held_out.subset(places.choosing)
+    trial = held_out.subset(np.union1d(places.readouts, places.choosing))
     fit, more = prepared.parts.fit, prepared.unlabelled
     network, tokenizer = large.train(fit, settings, more)
     if prepared.finished is not None:
         small_tier, choice = assemble.Tier(*prepared.finished), None
     else:
-        student, choice = small.select(
-            fit, network, tokenizer, settings, more, fitting=fitting, choosing=choosing
-        )
+        student, choice = small.select(fit, network, tokenizer, settings, more, trial=trial)
         small_tier = assemble.Tier(student, tokenizer)
     large_tier = assemble.Tier(network, tokenizer)
-    network = tailored(small_tier, large_tier, fitting, choosing, settings)
+    network = tailored(small_tier, large_tier, trial, settings)
     return assemble.Models(small_tier, assemble.Tier(network, tokenizer), choice)
 
 

