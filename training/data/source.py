@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from training.data.delimited import open_csv, open_tsv
@@ -10,7 +10,7 @@ from training.data.errors import DataError
 from training.data.hub import open_dataset
 from training.data.json_lines import open_json_lines
 from training.data.parquet import open_parquet
-from training.data.table import Table
+from training.data.table import Fault, Table, Values
 
 READERS: dict[str, Callable[[Path], Table]] = {
     ".tsv": open_tsv,
@@ -41,6 +41,16 @@ def open_table(source: Path | str) -> Table:
     if not table.columns:
         raise DataError(f"{path}: has no rows; the first line must name the columns")
     return table
+
+
+def read_rows(table: Table, names: Sequence[str]) -> Iterator[tuple[int, Values | Fault]]:
+    """The table's rows. Raises DataError where the file can be read no further."""
+    try:
+        yield from table.rows(names)
+    except OSError as error:
+        raise DataError(f"{table.title}: cannot be read ({error.strerror or error})") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{table.title}: cannot be read ({error}); save it as UTF-8") from None
 
 
 def source_name(source: Path | str) -> str:
