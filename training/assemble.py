@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,22 +18,17 @@ from offramp.bundle import (
     tier_files,
     write_manifest,
 )
-from offramp.errors import OfframpError
 from services.models.flops import exit_flops
 from services.models.loading import load_tier, save_tier
 from services.models.multi_exit import MultiExitClassifier
 from services.models.staged import StagedNetwork
-from training import calibrate, card
+from training import calibrate, card, target
 from training.choose import Choice
 from training.data import LabelledTexts
 from training.progress import console
 from training.settings import TrainSettings
 
 SMALL, LARGE = "small", "large"
-
-
-class OutputError(OfframpError):
-    """The place where the bundle should go cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +59,14 @@ class Models:
     choice: Choice | None = None
 
 
-def check_target(out: Path) -> None:
-    """Raise OutputError where something stands already."""
-    if out.exists():
-        raise OutputError(f"{out} exists already; choose another --out or remove it")
-
-
 def write(settings: TrainSettings, parts: Parts, models: Models, seconds: float) -> Path:
-    """Write into a folder beside the target and move it there whole; return the target."""
-    settings.out.parent.mkdir(parents=True, exist_ok=True)
-    workplace = Path(tempfile.mkdtemp(prefix=".bundle-", dir=settings.out.parent))
+    """Write into a folder beside the target and move it there whole; return the target.
+
+    Raises OutputError where something has come to stand there since the run began.
+    """
+    workplace = settings.out.with_name(f".{settings.out.name}.unfinished")
+    shutil.rmtree(workplace, ignore_errors=True)  # What a run that was killed left behind.
+    workplace.mkdir(parents=True)
     try:
         specs = [
             _save(workplace, SMALL, models.small, settings),
@@ -84,7 +76,8 @@ def write(settings: TrainSettings, parts: Parts, models: Models, seconds: float)
         sizes = card.Sizes(len(parts.fit), len(parts.held_out), seconds)
         card.write(workplace, manifest, settings, sizes, models.choice)
         _make_readable(workplace)
-        shutil.move(workplace, settings.out)
+        target.check_free(settings.out)
+        workplace.rename(settings.out)
     except BaseException:
         shutil.rmtree(workplace, ignore_errors=True)
         raise

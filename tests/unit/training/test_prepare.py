@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from training.parting import TooFewToCalibrateError
 from training.prepare import Prepared, prepare
 from training.recipes import RecipeError
 from training.settings import LargeSettings, TrainSettings
+from training.target import OutputError
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +160,30 @@ def test_half_labelled_texts_are_never_held_out(settings) -> None:
     rows = [*reviews(0, 900), *((str(1 - int(label)), text) for label, text in twice)]
     prepared = prepare(settings(rows))
     assert texts(prepared.parts.held_out).isdisjoint({text for _, text in twice})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"out": "file/out"}, r"file is no folder; choose another --out"),
+        ({"report": "file/page.html"}, r"file is no folder; choose another --report"),
+        ({"report": "folder"}, r"folder is a folder; name a file with --report"),
+        ({"name": "my reviews"}, r"no route can be called 'my reviews'; .*: give --name"),
+    ],
+)
+def test_where_nothing_can_be_written_or_served_is_said_first(
+    settings, tmp_path: Path, changes: dict[str, str], message: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    paths = {key: tmp_path / value for key, value in changes.items() if key != "name"}
+    with pytest.raises(OutputError, match=message):
+        prepare(replace(settings(), **{**changes, **paths}))
+
+
+def test_a_folder_that_may_not_be_written_in_is_said_first(
+    settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(OutputError, match=r"nothing may be written in .*; choose another --out"):
+        prepare(replace(settings(), out=tmp_path / "new" / "out"))
