@@ -54,5 +54,10 @@ def read_rows(table: Table, names: Sequence[str]) -> Iterator[tuple[int, Values 
 
 
 def source_name(source: Path | str) -> str:
-    """What to call a source where its folder does not matter: the name of the file or dataset."""
-    return Path(source).name if Path(source).exists() or isinstance(source, Path) else source
+    """What to call a source where its folder does not matter: the name of the file or dataset.
+
+    A dataset in a folder may be followed by its config and split.
+    """
+    path = Path(source)
+    is_path = isinstance(source, Path) or path.is_absolute()
+    return path.resolve().name if is_path or path.exists() else str(source)

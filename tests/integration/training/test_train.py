@@ -114,6 +114,18 @@ def test_an_existing_target_is_never_overwritten(tmp_path: Path, backbone: Path)
         train.run(tiny.settings(tmp_path, backbone))
 
 
+def test_a_bundle_names_no_folder_of_the_machine_that_made_it(tmp_path: Path) -> None:
+    backbone = tiny.make_backbone(tmp_path / "backbone")
+    classifier = make_classifier(tmp_path / "classifier", {0: "positive", 1: "negative"})
+    short = {"limit": 600, "small": SmallSettings(classifier=str(classifier))}
+    bundle = train.run(tiny.settings(tmp_path / "out", backbone, **short))
+    record = json.loads((bundle / "training.json").read_text())
+    assert record["large"]["backbone"] == record["backbone"] == "backbone"
+    assert record["small"]["classifier"] == "classifier"
+    texts = (path.read_bytes() for path in bundle.rglob("*") if path.is_file())
+    assert not any(str(tmp_path).encode() in text for text in texts)
+
+
 def test_what_a_killed_run_left_unfinished_goes_when_the_bundle_is_written(
     tmp_path: Path, backbone: Path
 ) -> None:
