@@ -19,7 +19,7 @@ from offramp.bundle import (
 )
 from services.models.loading import load_tier
 from training import calibrate, card
-from training.data import Columns, LabelledTexts
+from training.data import Columns, LabelledTexts, source_name
 from training.evaluate import texts_for
 from training.figures import METRICS
 from training.parting import READOUT_SHARE
@@ -33,7 +33,7 @@ class RecalibrateSettings:
     """
 
     bundle: Path
-    data: Path
+    data: Path | str
     columns: Columns
     precisions: tuple[str, ...] = ()
     readout_share: float = READOUT_SHARE
@@ -75,5 +75,5 @@ def _unambiguous(texts: LabelledTexts) -> LabelledTexts:
 def _note(directory: Path, settings: RecalibrateSettings, texts: int) -> None:
     path = directory / card.TRAINING
     record = json.loads(path.read_text(encoding="utf-8"))
-    record |= {"calibrated_on": settings.data.name, "held_out_texts": texts}
+    record |= {"calibrated_on": source_name(settings.data), "held_out_texts": texts}
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+
+from datasets import Dataset, DatasetDict
 
 from offramp.bundle import read_manifest
 from tests.support.tiny import REVIEWS
@@ -18,6 +21,23 @@ def test_a_bundle_gets_evidence_in_another_precision(offramp, tiny_bundle, tmp_p
         "evaluate", bundle, REVIEWS, "--precision", "bf16", "--confidence", "learned"
     )
     assert measured.exit_code == 0, measured.stderr
+
+
+def test_a_dataset_is_taken_as_a_file_is(offramp, tiny_bundle, tmp_path):
+    rows = [line.split("\t") for line in REVIEWS.read_text().splitlines()[1:]]
+    columns = {"label": [row[0] for row in rows], "text": [row[1] for row in rows]}
+    DatasetDict(test=Dataset.from_dict(columns)).save_to_disk(tmp_path / "reviews")
+    bundle = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    page = tmp_path / "page.html"
+    data = f"{tmp_path / 'reviews'}@test"
+    done = offramp("evaluate", bundle, data)
+    assert done.exit_code == 0, done.stderr
+    assert "900 texts; every exit on its own" in done.stdout
+    assert offramp("report", bundle, data, "--out", page).exit_code == 0
+    assert offramp("calibrate", bundle, data).exit_code == 0
+    made = json.loads((bundle / "training.json").read_text())
+    assert made["calibrated_on"] == "reviews@test"
+    assert str(tmp_path) not in page.read_text()
 
 
 def test_a_precision_that_nothing_serves_in_is_exit_code_2(offramp, tiny_bundle):
