@@ -25,7 +25,7 @@ from services.models.staged import StagedNetwork
 from training import calibrate, card, target
 from training.choose import Choice
 from training.data import LabelledTexts
-from training.progress import console
+from training.progress import say
 from training.settings import TrainSettings
 
 SMALL, LARGE = "small", "large"
@@ -81,7 +81,7 @@ def write(settings: TrainSettings, parts: Parts, models: Models, seconds: float)
     except BaseException:
         shutil.rmtree(workplace, ignore_errors=True)
         raise
-    console.print(f"bundle {manifest.id} is in {settings.out}")
+    say(f"bundle {manifest.id} is in {settings.out}")
     return settings.out
 
 
