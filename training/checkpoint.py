@@ -27,6 +27,10 @@ from offramp.errors import OfframpError
 RUN = "run.json"
 CLOCK = "clock.json"
 WORK = {".pt", ".npy"}
+NOT_WRITTEN = (
+    "cannot be written: is the disk full? Make room and run the same command again; "
+    "what was kept before is still there"
+)
 NO_CHECKPOINT = "is not empty and holds no checkpoint of a run; name another --checkpoint"
 
 
@@ -158,8 +162,11 @@ def _whole(target: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, target)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        # What the system says of a full disk, torch turns into an error of its own.
+        if isinstance(error, OSError | RuntimeError):
+            raise CheckpointError(f"{target} {NOT_WRITTEN} ({error})") from None
         raise
     folder = os.open(target.parent, os.O_RDONLY)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,21 @@ def test_a_write_that_fails_leaves_the_last_one_whole(tmp_path: Path) -> None:
     assert (checkpoint.load("large") or {})["done"] == 3
     names = ["clock.json", "large.pt", "run.json"]
     assert sorted(path.name for path in (tmp_path / "c").iterdir()) == names
+
+
+def test_a_full_disk_is_told_and_what_was_kept_stays(tmp_path: Path) -> None:
+    checkpoint = kept(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(CheckpointError, match=r"large.pt cannot be written: is the disk full"):
+            checkpoint.save("large", {"done": 4, "weights": torch.zeros(100_000)})
+        with pytest.raises(CheckpointError, match=r"more.npy cannot be written: is the disk full"):
+            checkpoint.array("more", lambda: np.zeros(100_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (checkpoint.load("large") or {})["done"] == 3
+    assert not (tmp_path / "more.npy").exists()
 
 
 def test_a_broken_file_is_told(tmp_path: Path) -> None:

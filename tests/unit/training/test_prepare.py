@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +12,13 @@ import pytest
 
 from offramp.errors import OfframpError
 from tests.support import tiny
+from training.backbone import BackboneError
 from training.data import DataError
 from training.device import DeviceError
 from training.parting import TooFewToCalibrateError
 from training.prepare import Prepared, prepare
 from training.recipes import RecipeError
-from training.settings import LargeSettings, TrainSettings
+from training.settings import LargeSettings, SmallSettings, TrainSettings
 from training.target import OutputError
 
 
@@ -187,3 +190,24 @@ def test_a_folder_that_may_not_be_written_in_is_said_first(
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
     with pytest.raises(OutputError, match=r"nothing may be written in .*; choose another --out"):
         prepare(replace(settings(), out=tmp_path / "new" / "out"))
+
+
+@pytest.mark.parametrize("tier", ["large", "small"])
+def test_a_tokenizer_that_cannot_be_served_is_said_first(
+    settings, backbone: Path, tmp_path: Path, tier: str
+) -> None:
+    slow = shutil.copytree(backbone, tmp_path / "slow")
+    for path in slow.glob("tokenizer*"):
+        path.unlink()
+    (slow / "vocab.txt").write_text("film 4\n")
+    (slow / "bpe.codes").write_text("f i 3\n")
+    (slow / "tokenizer_config.json").write_text('{"tokenizer_class": "PhobertTokenizer"}')
+    config = json.loads((slow / "config.json").read_text())
+    config["id2label"] = {0: "negative", 1: "positive"}
+    (slow / "config.json").write_text(json.dumps(config))
+    chosen = {
+        "large": {"large": LargeSettings(backbone=str(slow))},
+        "small": {"small": SmallSettings(classifier=str(slow))},
+    }
+    with pytest.raises(BackboneError, match="PhobertTokenizer, has no fast form"):
+        prepare(settings(**chosen[tier]))
