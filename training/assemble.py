@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +26,7 @@ from training.choose import Choice
 from training.data import LabelledTexts
 from training.progress import say
 from training.settings import TrainSettings
+from training.workplace import workplace
 
 SMALL, LARGE = "small", "large"
 
@@ -64,23 +64,17 @@ def write(settings: TrainSettings, parts: Parts, models: Models, seconds: float)
 
     Raises OutputError where something has come to stand there since the run began.
     """
-    workplace = settings.out.with_name(f".{settings.out.name}.unfinished")
-    shutil.rmtree(workplace, ignore_errors=True)  # What a run that was killed left behind.
-    workplace.mkdir(parents=True)
-    try:
+    with workplace(settings.out.with_name(f".{settings.out.name}.unfinished")) as unfinished:
         specs = [
-            _save(workplace, SMALL, models.small, settings),
-            _save(workplace, LARGE, models.large, settings),
+            _save(unfinished, SMALL, models.small, settings),
+            _save(unfinished, LARGE, models.large, settings),
         ]
-        manifest = _calibrated(workplace, specs, parts.held_out, settings)
+        manifest = _calibrated(unfinished, specs, parts.held_out, settings)
         sizes = card.Sizes(len(parts.fit), len(parts.held_out), seconds)
-        card.write(workplace, manifest, settings, sizes, models.choice)
-        _make_readable(workplace)
+        card.write(unfinished, manifest, settings, sizes, models.choice)
+        _make_readable(unfinished)
         target.check_free(settings.out)
-        workplace.rename(settings.out)
-    except BaseException:
-        shutil.rmtree(workplace, ignore_errors=True)
-        raise
+        unfinished.rename(settings.out)
     say(f"bundle {manifest.id} is in {settings.out}")
     return settings.out
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from training.data import Columns, LabelledTexts, source_name
 from training.evaluate import texts_for
 from training.figures import METRICS
 from training.parting import READOUT_SHARE
+from training.workplace import workplace
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,10 @@ def run(settings: RecalibrateSettings) -> Manifest:
         settings.readout_share,
         settings.seed,
     )
-    with tempfile.TemporaryDirectory(prefix=".calibrating-", dir=directory) as workplace:
-        manifest = calibrate.enter(Path(workplace), manifest, found)
+    with workplace(directory / ".calibrating") as unfinished:
+        manifest = calibrate.enter(unfinished, manifest, found)
         for name in (EVIDENCE, MANIFEST, METRICS):
-            (Path(workplace) / name).replace(directory / name)
+            (unfinished / name).replace(directory / name)
     _note(directory, settings, len(texts))
     card.render(directory, manifest)
     return manifest

@@ -13,8 +13,11 @@ from tests.support.tiny import REVIEWS
 
 def test_a_bundle_gets_evidence_in_another_precision(offramp, tiny_bundle, tmp_path):
     bundle = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    (bundle / ".calibrating").mkdir()
+    (bundle / ".calibrating" / "evidence.safetensors").write_text("what a killed run left behind")
     done = offramp("calibrate", bundle, REVIEWS, "--precision", "bf16")
     assert done.exit_code == 0, done.stderr
+    assert not (bundle / ".calibrating").exists()
     manifest = read_manifest(bundle)
     assert f"is bundle {manifest.id} now, with evidence in fp32, bf16" in done.stdout
     measured = offramp(
