@@ -27,7 +27,8 @@ def report(
     ] = None,
     *,
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="Where the page goes.")
+        Path,
+        typer.Option("--out", "-o", metavar="FILE", dir_okay=False, help="Where the page goes."),
     ] = Path("report.html"),
     label_column: LabelColumn = None,
     text_column: TextColumn = None,

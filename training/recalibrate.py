@@ -18,6 +18,7 @@ from offramp.bundle import (
 )
 from services.models.loading import load_tier
 from training import calibrate, card
+from training.corpus import mention_unheard
 from training.data import Columns, LabelledTexts, source_name
 from training.evaluate import texts_for
 from training.figures import METRICS
@@ -49,6 +50,7 @@ def run(settings: RecalibrateSettings) -> Manifest:
     """
     directory, manifest = settings.bundle, read_manifest(settings.bundle)
     texts = _unambiguous(texts_for(directory, manifest, settings.data, settings.columns))
+    mention_unheard(texts)
     tiers = [load_tier(directory, tier.name) for tier in manifest.tiers]
     wanted = {DEFAULT_PRECISION, *settings.precisions}.union(*(t.readouts for t in manifest.tiers))
     found = calibrate.calibrate(

@@ -36,8 +36,8 @@ def open_table(source: Path | str) -> Table:
         table = read(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: cannot be read ({error}); save it as UTF-8") from None
+    except UnicodeDecodeError:
+        raise not_utf8(path) from None
     if not table.columns:
         raise DataError(f"{path}: has no rows; the first line must name the columns")
     return table
@@ -49,8 +49,20 @@ def read_rows(table: Table, names: Sequence[str]) -> Iterator[tuple[int, Values 
         yield from table.rows(names)
     except OSError as error:
         raise DataError(f"{table.title}: cannot be read ({error.strerror or error})") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{table.title}: cannot be read ({error}); save it as UTF-8") from None
+    except UnicodeDecodeError:
+        raise not_utf8(Path(table.title)) from None
+
+
+def not_utf8(path: Path) -> DataError:
+    """What to say of a file that is in another encoding: the first line that shows it."""
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                shown = f"line {number} holds byte {line[error.start]:#04x}"
+                return DataError(f"{path}: is not UTF-8 ({shown}); save it as UTF-8")
+    return DataError(f"{path}: is not UTF-8; save it as UTF-8")
 
 
 def source_name(source: Path | str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from training.data.columns import Columns, find_texts
 from training.data.delimited import ENCODING
 from training.data.errors import DataError, Faults
-from training.data.source import open_table, read_rows
+from training.data.source import not_utf8, open_table, read_rows
 from training.data.table import Fault, Table
 from training.data.texts import Text
 
@@ -51,8 +51,8 @@ def _lines(path: Path) -> dict[str, None]:
             return {line.rstrip("\r\n"): None for line in stream if line.strip()}
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: cannot be read ({error}); save it as UTF-8") from None
+    except UnicodeDecodeError:
+        raise not_utf8(path) from None
 
 
 def _checked(title: str, texts: tuple[Text, ...], pairs: bool) -> tuple[Text, ...]:

@@ -43,6 +43,18 @@ def test_a_dataset_is_taken_as_a_file_is(offramp, tiny_bundle, tmp_path):
     assert str(tmp_path) not in page.read_text()
 
 
+def test_texts_of_one_label_are_no_evidence(offramp, tiny_bundle, tmp_path):
+    bundle = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    kept = (bundle / "manifest.json").read_bytes()
+    lines = REVIEWS.read_text().splitlines(keepends=True)
+    data = tmp_path / "one.tsv"
+    data.write_text("".join([lines[0], *(line for line in lines if line.startswith("1\t"))]))
+    done = offramp("calibrate", bundle, data)
+    assert done.exit_code == 1
+    assert "all held-out texts have the same label" in done.stderr
+    assert (bundle / "manifest.json").read_bytes() == kept
+
+
 def test_a_precision_that_nothing_serves_in_is_exit_code_2(offramp, tiny_bundle):
     done = offramp("calibrate", tiny_bundle, REVIEWS, "--precision", "int4")
     assert done.exit_code == 2

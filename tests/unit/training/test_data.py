@@ -318,8 +318,10 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         read_labelled(tmp_path / "none.tsv")
     with pytest.raises(DataError, match="unknown kind of file; use"):
         read_labelled(write(tmp_path, "d.xls", "label\ttext\n"))
-    with pytest.raises(DataError, match="save it as UTF-8"):
-        read_labelled(write(tmp_path, "d.tsv", "label\ttext\n1\tgrün\n", "latin-1"))
+    message = r"is not UTF-8 \(line 2 holds byte 0xfc\); save it as UTF-8"
+    for name in ("d.tsv", "d.jsonl"):
+        with pytest.raises(DataError, match=message):
+            read_labelled(write(tmp_path, name, "label\ttext\n1\tgrün\n", "latin-1"))
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         read_labelled(write(tmp_path, "d.parquet", "label\ttext\n"))
 
@@ -337,7 +339,7 @@ def test_unlabelled_rows_that_cannot_be_read_are_told(tmp_path: Path) -> None:
         read_unlabelled(write(tmp_path, "d.csv", "text\none\ntwo, three\n"))
     content = "text\n" + "one more line\n" * 1000 + "grün\n"
     for name in ("late.csv", "late.txt"):
-        with pytest.raises(DataError, match="save it as UTF-8"):
+        with pytest.raises(DataError, match="line 1002 holds byte 0xfc"):
             read_unlabelled(write(tmp_path, name, content, "latin-1"))
 
 
