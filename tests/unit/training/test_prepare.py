@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from transformers import MPNetConfig, MPNetModel
 
 from offramp.errors import OfframpError
 from tests.support import tiny
@@ -190,6 +191,19 @@ def test_a_folder_that_may_not_be_written_in_is_said_first(
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
     with pytest.raises(OutputError, match=r"nothing may be written in .*; choose another --out"):
         prepare(replace(settings(), out=tmp_path / "new" / "out"))
+
+
+@pytest.mark.parametrize("keep", ["auto", (0.5,)])
+def test_a_backbone_that_knows_distances_keeps_all_tokens(
+    settings, backbone: Path, tmp_path: Path, keep: str | tuple[float, ...]
+) -> None:
+    folder = shutil.copytree(backbone, tmp_path / "mpnet")
+    MPNetModel(
+        MPNetConfig(vocab_size=400, hidden_size=16, num_hidden_layers=2, num_attention_heads=2)
+    ).save_pretrained(folder)
+    large = LargeSettings(backbone=str(folder), exits=(1, 2), keep=keep)
+    with pytest.raises(RecipeError, match="sees distances: it must keep all tokens"):
+        prepare(settings(large=large))
 
 
 @pytest.mark.parametrize("tier", ["large", "small"])
