@@ -16,12 +16,11 @@ def calibrate(
         Path, typer.Argument(metavar="BUNDLE", exists=True, file_okay=False, help="A bundle.")
     ],
     data: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="DATA",
-            exists=True,
-            dir_okay=False,
-            help="Labelled texts that the models never saw.",
+            help="Labelled texts that the models never saw: a file or dataset, as "
+            "`offramp train` takes it.",
         ),
     ],
     *,
@@ -35,7 +34,7 @@ def calibrate(
             "be repeated."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same parts of the texts.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same parts of the texts.")] = 0,
 ) -> None:
     """Take a bundle's evidence anew: on newer texts, or for tiers in another precision.
 

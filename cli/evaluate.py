@@ -22,12 +22,9 @@ def evaluate(
         Path, typer.Argument(metavar="BUNDLE", exists=True, file_okay=False, help="A bundle.")
     ],
     data: Annotated[
-        Path,
+        str,
         typer.Argument(
-            metavar="DATA",
-            exists=True,
-            dir_okay=False,
-            help="Labelled file: TSV, CSV, JSONL, Parquet.",
+            metavar="DATA", help="Labelled texts: a file or dataset, as `offramp train` takes it."
         ),
     ],
     *,

@@ -17,18 +17,18 @@ def report(
         Path, typer.Argument(metavar="BUNDLE", exists=True, file_okay=False, help="A bundle.")
     ],
     data: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
             metavar="[DATA]",
-            exists=True,
-            dir_okay=False,
-            help="Labelled texts that the bundle never saw, to take the figures on. Default: the "
-            "part of the bundle's own evidence that no threshold was chosen on.",
+            help="Labelled texts that the bundle never saw, to take the figures on: a file or "
+            "dataset, as `offramp train` takes it. Default: the part of the bundle's own evidence "
+            "that no threshold was chosen on.",
         ),
     ] = None,
     *,
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="Where the page goes.")
+        Path,
+        typer.Option("--out", "-o", metavar="FILE", dir_okay=False, help="Where the page goes."),
     ] = Path("report.html"),
     label_column: LabelColumn = None,
     text_column: TextColumn = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,13 +12,12 @@ from offramp.config import ServerSettings, Strict
 from offramp.decision.confidence import Measure
 from offramp.decision.guarantee import DEFAULT_CONFIDENCE, Loss, Terms
 from offramp.decision.risk import Method
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+from offramp.names import ALLOWED, is_name
 
 
 def _is_name(value: str) -> str:
-    if not NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is not a name; use letters, digits, '.', '_' and '-'")
+    if not is_name(value):
+        raise ValueError(f"{value!r} is not a name; use {ALLOWED}")
     return value
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,22 +17,18 @@ from offramp.bundle import (
     tier_files,
     write_manifest,
 )
-from offramp.errors import OfframpError
 from services.models.flops import exit_flops
 from services.models.loading import load_tier, save_tier
 from services.models.multi_exit import MultiExitClassifier
 from services.models.staged import StagedNetwork
-from training import calibrate, card
+from training import calibrate, card, target
 from training.choose import Choice
 from training.data import LabelledTexts
-from training.progress import console
+from training.progress import say
 from training.settings import TrainSettings
+from training.workplace import workplace
 
 SMALL, LARGE = "small", "large"
-
-
-class OutputError(OfframpError):
-    """The place where the bundle should go cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +59,23 @@ class Models:
     choice: Choice | None = None
 
 
-def check_target(out: Path) -> None:
-    """Raise OutputError where something stands already."""
-    if out.exists():
-        raise OutputError(f"{out} exists already; choose another --out or remove it")
-
-
 def write(settings: TrainSettings, parts: Parts, models: Models, seconds: float) -> Path:
-    """Write into a folder beside the target and move it there whole; return the target."""
-    settings.out.parent.mkdir(parents=True, exist_ok=True)
-    workplace = Path(tempfile.mkdtemp(prefix=".bundle-", dir=settings.out.parent))
-    try:
+    """Write into a folder beside the target and move it there whole; return the target.
+
+    Raises OutputError where something has come to stand there since the run began.
+    """
+    with workplace(settings.out.with_name(f".{settings.out.name}.unfinished")) as unfinished:
         specs = [
-            _save(workplace, SMALL, models.small, settings),
-            _save(workplace, LARGE, models.large, settings),
+            _save(unfinished, SMALL, models.small, settings),
+            _save(unfinished, LARGE, models.large, settings),
         ]
-        manifest = _calibrated(workplace, specs, parts.held_out, settings)
+        manifest = _calibrated(unfinished, specs, parts.held_out, settings)
         sizes = card.Sizes(len(parts.fit), len(parts.held_out), seconds)
-        card.write(workplace, manifest, settings, sizes, models.choice)
-        _make_readable(workplace)
-        shutil.move(workplace, settings.out)
-    except BaseException:
-        shutil.rmtree(workplace, ignore_errors=True)
-        raise
-    console.print(f"bundle {manifest.id} is in {settings.out}")
+        card.write(unfinished, manifest, settings, sizes, models.choice)
+        _make_readable(unfinished)
+        target.check_free(settings.out)
+        unfinished.rename(settings.out)
+    say(f"bundle {manifest.id} is in {settings.out}")
     return settings.out
 
 

@@ -58,7 +58,17 @@ def load(name: str, dropout: float) -> tuple[PreTrainedModel, PreTrainedTokenize
     except (OSError, ValueError) as error:
         hint = "" if Path(source).exists() else " (neither a folder here nor a name that was found)"
         raise BackboneError(f"backbone {name!r} cannot be loaded{hint}: {error}") from None
+    check_fast(name, tokenizer)
     return bare_encoder(encoder), tokenizer
+
+
+def check_fast(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise BackboneError where a tokenizer has no fast form: that is what will be served."""
+    if not tokenizer.is_fast:
+        raise BackboneError(
+            f"the tokenizer of {name!r}, {type(tokenizer).__name__}, has no fast form; "
+            "choose a model that has a tokenizer.json"
+        )
 
 
 def quiet() -> None:

@@ -40,6 +40,7 @@ def write(
 
     choice: what the small tier was chosen from, where it was.
     """
+    classifier = settings.small.classifier
     record = {
         "data": source_name(settings.data),
         "data_note": settings.data_note,
@@ -50,13 +51,13 @@ def write(
         "max_tokens": settings.max_tokens,
         "training_texts": sizes.training,
         "held_out_texts": sizes.held_out,
-        "backbone": Path(settings.large.backbone).name,
+        "backbone": source_name(settings.large.backbone),
         "backbone_licence": backbone.licence(settings.large.backbone),
         "seconds": round(sizes.seconds),
         "seed": settings.seed,
         "precision": settings.precision,
-        "large": asdict(settings.large),
-        "small": asdict(settings.small),
+        "large": {**asdict(settings.large), "backbone": source_name(settings.large.backbone)},
+        "small": {**asdict(settings.small), "classifier": classifier and source_name(classifier)},
         "small_selection": None if choice is None else choice.as_dict(),
     }
     (directory / TRAINING).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,12 @@ from numpy.typing import NDArray
 from offramp.errors import OfframpError
 
 RUN = "run.json"
+CLOCK = "clock.json"
+WORK = {".pt", ".npy"}
+NOT_WRITTEN = (
+    "cannot be written: is the disk full? Make room and run the same command again; "
+    "what was kept before is still there"
+)
 NO_CHECKPOINT = "is not empty and holds no checkpoint of a run; name another --checkpoint"
 
 
@@ -32,10 +39,14 @@ class CheckpointError(OfframpError):
 
 
 class Checkpoint:
-    """The checkpoint in a folder; with None for a folder nothing is kept."""
+    """The checkpoint in a folder; with None for a folder nothing is kept.
+
+    seconds: once claimed, what the parts of the run that were killed took, as far as it was kept.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
+        self.seconds = 0.0
 
     def claim(self, identity: Mapping[str, Any]) -> bool:
         """Make the folder this run's; return whether there is something to go on from.
@@ -48,13 +59,24 @@ class Checkpoint:
         wanted = json.loads(json.dumps(identity, default=str))
         self.folder.mkdir(parents=True, exist_ok=True)
         kept = {path.suffix for path in self.folder.iterdir() if not path.name.startswith(".")}
-        if kept & {".pt", ".npy"}:
+        if kept & WORK:
             self._refuse_other(wanted)
-            return True
-        if kept - {".json"}:
+            self.seconds = self._spent()
+        elif kept - {".json"}:
             raise CheckpointError(f"{self.folder} {NO_CHECKPOINT}")
-        self._write(RUN, lambda file: file.write(json.dumps(wanted, indent=2).encode()))
-        return False
+        else:
+            self._write_json(RUN, wanted)
+        self._write_json(CLOCK, {"seconds": self.seconds, "began": time.time()})
+        return bool(kept & WORK)
+
+    def _spent(self) -> float:
+        """Seconds from the beginning of the parts that were killed to the last that they kept."""
+        path = (self.folder or Path()) / CLOCK
+        if not path.exists():
+            return 0.0
+        clock = json.loads(path.read_text(encoding="utf-8"))
+        kept = (file.stat().st_mtime for file in path.parent.iterdir() if file.suffix in WORK)
+        return float(clock["seconds"] + max(0.0, max(kept) - clock["began"]))
 
     def load(self, phase: str) -> dict[str, Any] | None:
         """What `save` was given last for this phase, on the CPU; None where nothing was."""
@@ -93,6 +115,9 @@ class Checkpoint:
         if self.folder is not None:
             with _whole(self.folder / name) as file:
                 write(file)
+
+    def _write_json(self, name: str, content: Any) -> None:
+        self._write(name, lambda file: file.write(json.dumps(content, indent=2).encode()))
 
     def _refuse_other(self, wanted: Mapping[str, Any]) -> None:
         try:
@@ -137,8 +162,11 @@ def _whole(target: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, target)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        # What the system says of a full disk, torch turns into an error of its own.
+        if isinstance(error, OSError | RuntimeError):
+            raise CheckpointError(f"{target} {NOT_WRITTEN} ({error})") from None
         raise
     folder = os.open(target.parent, os.O_RDONLY)
     try:

@@ -12,13 +12,13 @@ from transformers import (
 )
 
 from services.models.sequence_classifier import SequenceClassifier
-from training.backbone import BackboneError, quiet
+from training.backbone import BackboneError, check_fast, quiet
 
 
 def load(name: str, labels: Sequence[str]) -> tuple[SequenceClassifier, PreTrainedTokenizerBase]:
     """A classifier by name or folder, its outputs in the order of `labels`, and its tokenizer.
 
-    Raises BackboneError where it cannot be loaded or does not know these labels.
+    Raises BackboneError where it cannot be loaded or served, or does not know these labels.
     """
     quiet()
     try:
@@ -26,6 +26,7 @@ def load(name: str, labels: Sequence[str]) -> tuple[SequenceClassifier, PreTrain
         tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True)
     except (OSError, ValueError) as error:
         raise BackboneError(f"classifier {name!r} cannot be loaded: {error}") from None
+    check_fast(name, tokenizer)
     return SequenceClassifier(model, _order(name, model, labels)).eval(), tokenizer
 
 

@@ -111,7 +111,12 @@ def _check(parts: Parts, settings: TrainSettings) -> None:
             f"the training part has no example of: {listed(lacking)}; bring more of them, or leave "
             "the label out of the data"
         )
-    unheard = _lacking(parts.held_out)
+    mention_unheard(parts.held_out)
+
+
+def mention_unheard(held_out: LabelledTexts) -> None:
+    """Say which labels the held-out part cannot speak for."""
+    unheard = _lacking(held_out)
     if unheard:
         say(
             f"no held-out example of: {listed(unheard)}; how sure an answer of that label may be "

@@ -21,7 +21,7 @@ CHOSEN_MOST = 256
 # Of many texts only so many are looked at, evenly over the file.
 SAMPLE = 10_000
 # These count positions from behind the padding token.
-SHIFTED_FAMILIES = ("roberta", "xlm-roberta", "camembert")
+SHIFTED_FAMILIES = ("roberta", "xlm-roberta", "camembert", "mpnet")
 
 
 class TooLongError(OfframpError):

@@ -22,10 +22,13 @@ class MismatchError(OfframpError):
 
 @dataclass(frozen=True, slots=True)
 class EvaluateSettings:
-    """record: a name under which the figures enter the bundle's metrics and model card."""
+    """data: labelled texts, a file or a dataset by name.
+
+    record: a name under which the figures enter the bundle's metrics and model card.
+    """
 
     bundle: Path
-    data: Path
+    data: Path | str
     columns: Columns
     measure: Measure = Measure.MAX_PROB
     record: str | None = None
@@ -46,7 +49,9 @@ class Scored:
     tiers: tuple[TierModel, ...]
 
 
-def score(bundle: Path, data: Path, columns: Columns, precision: str = DEFAULT_PRECISION) -> Scored:
+def score(
+    bundle: Path, data: Path | str, columns: Columns, precision: str = DEFAULT_PRECISION
+) -> Scored:
     """Every text at every exit, all tiers in one precision. Raises BundleError and as `texts_for`.
 
     Evidence and readouts are those of that precision.
@@ -62,7 +67,9 @@ def score(bundle: Path, data: Path, columns: Columns, precision: str = DEFAULT_P
     return Scored(manifest, evidence, texts, examples, tuple(tiers))
 
 
-def texts_for(bundle: Path, manifest: Manifest, data: Path, columns: Columns) -> LabelledTexts:
+def texts_for(
+    bundle: Path, manifest: Manifest, data: Path | str, columns: Columns
+) -> LabelledTexts:
     """Labelled texts for a bundle, under the names that it gives to labels.
 
     Raises DataError, and MismatchError for pairs where single texts are classified.

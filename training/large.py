@@ -16,7 +16,12 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from services.models.multi_exit import MultiExitClassifier, MultiExitConfig, encoder_layers
+from services.models.multi_exit import (
+    MultiExitClassifier,
+    MultiExitConfig,
+    encoder_layers,
+    knows_distances,
+)
 from services.models.staged import StagedNetwork
 from training import backbone, lengths, parameters, progress
 from training.augment import WordMask
@@ -46,6 +51,8 @@ def build(
     if settings.exits == AUTO and isinstance(settings.keep, tuple):
         raise RecipeError("keep gives a share per exit: name the exits as well, or keep auto")
     encoder, tokenizer = backbone.load(settings.backbone, settings.dropout)
+    if settings.keep == AUTO and knows_distances(encoder):
+        raise RecipeError("keep auto: this backbone sees distances: it must keep all tokens")
     exits = _layers(settings.exits, len(encoder_layers(encoder)))
     keep = settings.keep if isinstance(settings.keep, tuple) else None
     config = MultiExitConfig(exits, labels, dropout=settings.dropout, keep=keep)

@@ -35,14 +35,20 @@ class HeldOutParts:
 def part(labels: NDArray[np.integer], readout_share: float, seed: int) -> HeldOutParts:
     """Part held-out texts by label: `readout_share` for readouts, the rest in two halves.
 
-    Raises TooFewToCalibrateError, with the number needed, where a part would be too small.
+    Raises TooFewToCalibrateError, with the number needed, where a part would be too small, and
+    where there is one label only.
     """
     least = least_held_out(readout_share)
     if len(labels) < least:
         raise TooFewToCalibrateError(
             f"{len(labels)} texts are held out, at least {least} are needed to calibrate: "
             f"{LEAST_PER_PART} or more each for readouts, thresholds and guarantees; "
-            "bring more data or hold out more of it (--hold-out)"
+            "bring more data or hold out more of it (offramp train --hold-out)"
+        )
+    if len(np.unique(labels)) < 2:
+        raise TooFewToCalibrateError(
+            "all held-out texts have the same label: nothing can be learned from them about when "
+            "an answer is wrong; bring texts of every label"
         )
     rest = (1.0 - readout_share) / 2
     dealt = deal(labels, (readout_share, rest, rest), seed)

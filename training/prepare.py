@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from transformers import PreTrainedTokenizerBase
 
 from services.models.sequence_classifier import SequenceClassifier
-from training import assemble, classifier, cut, device, large, small
+from training import assemble, classifier, cut, device, large, small, target
 from training.corpus import read_more, read_parts
 from training.data import Text
 from training.settings import TrainSettings
@@ -42,7 +42,7 @@ class Prepared:
 
 def prepare(settings: TrainSettings) -> Prepared:
     """Read, part and check. Raises OfframpError subclasses for what cannot work."""
-    assemble.check_target(settings.out)
+    target.check(settings)
     device.resolve(settings.device)
     parts = read_parts(settings)
     labels = parts.fit.label_names

@@ -22,8 +22,8 @@ TENTHS = 10
 
 
 def say(message: str) -> None:
-    """Tell what is going on, in a line of its own however long it is."""
-    console.print(message, highlight=False, soft_wrap=True)
+    """Tell what is going on, in a line of its own however long it is; brackets are no markup."""
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 class Step(Protocol):

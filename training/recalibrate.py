@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +18,12 @@ from offramp.bundle import (
 )
 from services.models.loading import load_tier
 from training import calibrate, card
-from training.data import Columns, LabelledTexts
+from training.corpus import mention_unheard
+from training.data import Columns, LabelledTexts, source_name
 from training.evaluate import texts_for
 from training.figures import METRICS
 from training.parting import READOUT_SHARE
+from training.workplace import workplace
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class RecalibrateSettings:
     """
 
     bundle: Path
-    data: Path
+    data: Path | str
     columns: Columns
     precisions: tuple[str, ...] = ()
     readout_share: float = READOUT_SHARE
@@ -49,6 +50,7 @@ def run(settings: RecalibrateSettings) -> Manifest:
     """
     directory, manifest = settings.bundle, read_manifest(settings.bundle)
     texts = _unambiguous(texts_for(directory, manifest, settings.data, settings.columns))
+    mention_unheard(texts)
     tiers = [load_tier(directory, tier.name) for tier in manifest.tiers]
     wanted = {DEFAULT_PRECISION, *settings.precisions}.union(*(t.readouts for t in manifest.tiers))
     found = calibrate.calibrate(
@@ -58,10 +60,10 @@ def run(settings: RecalibrateSettings) -> Manifest:
         settings.readout_share,
         settings.seed,
     )
-    with tempfile.TemporaryDirectory(prefix=".calibrating-", dir=directory) as workplace:
-        manifest = calibrate.enter(Path(workplace), manifest, found)
+    with workplace(directory / ".calibrating") as unfinished:
+        manifest = calibrate.enter(unfinished, manifest, found)
         for name in (EVIDENCE, MANIFEST, METRICS):
-            (Path(workplace) / name).replace(directory / name)
+            (unfinished / name).replace(directory / name)
     _note(directory, settings, len(texts))
     card.render(directory, manifest)
     return manifest
@@ -75,5 +77,5 @@ def _unambiguous(texts: LabelledTexts) -> LabelledTexts:
 def _note(directory: Path, settings: RecalibrateSettings, texts: int) -> None:
     path = directory / card.TRAINING
     record = json.loads(path.read_text(encoding="utf-8"))
-    record |= {"calibrated_on": settings.data.name, "held_out_texts": texts}
+    record |= {"calibrated_on": source_name(settings.data), "held_out_texts": texts}
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

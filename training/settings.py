@@ -16,8 +16,9 @@ class LargeSettings:
     """Fine-tuning of the multi-exit model.
 
     recipe: what teaches which layers (see `training.recipes`): joint, sweet, frozen or taught.
-    exits: layers with an exit, the last layer among them; all: every layer; auto: the fewest that
-        lose next to nothing on held-out texts; None: a third, a half, two thirds and the whole.
+    exits: layers with an exit, those behind the last one are not run; all: every layer; auto: the
+        fewest that lose next to nothing on held-out texts; None: a third, a half, two thirds and
+        the whole.
     keep: share of a text's tokens that goes on behind each exit but the last; auto: chosen on
         held-out texts; None: all of them.
     teach: weight of the last exit's answer, beside the label, in what the earlier exits learn, in

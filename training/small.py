@@ -14,7 +14,7 @@ from training.batches import encode
 from training.choose import Candidate, Choice, can_win, choose
 from training.data import LabelledTexts, Text
 from training.large import AUTO, score
-from training.progress import console
+from training.progress import say
 from training.settings import SmallSettings, TrainSettings
 from training.students import fresh, pool
 from training.students.distil import distil
@@ -73,7 +73,7 @@ def select(
             distil(student, kind, lessons, settings)
             contest.enter(kind, student)
     choice = contest.choice()
-    console.print(choice.note)
+    say(choice.note)
     return contest.students[choice.name], choice
 
 

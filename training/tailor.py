@@ -11,7 +11,7 @@ from training.assemble import Tier
 from training.batches import encode
 from training.data import LabelledTexts
 from training.large import AUTO, score
-from training.progress import console
+from training.progress import say
 from training.settings import TrainSettings
 from training.trial import trial_evidence
 
@@ -37,8 +37,9 @@ def tailored(
         network = network.with_exits([network.config.exits[i] for i in chosen])
     if options.keep == AUTO:
         _choose_lengths(network, held_out)
-    found = network.config
-    console.print(f"large tier: exits {found.exits}, share of tokens that goes on {found.keep}")
+    exits_chosen = ", ".join(map(str, network.config.exits))
+    shares = ", ".join(f"{share:g}" for share in network.config.keep or ())
+    say(f"large tier: exits at layers {exits_chosen}; of the tokens go on: {shares or 'all'}")
     return network
 
 

@@ -45,7 +45,8 @@ def run(settings: TrainSettings) -> Path:
         say(f"going on from the checkpoint in {checkpoint.folder}")
     started = time.monotonic()
     models = _models(prepared, settings)
-    bundle = assemble.write(settings, prepared.parts, models, time.monotonic() - started)
+    seconds = checkpoint.seconds + time.monotonic() - started
+    bundle = assemble.write(settings, prepared.parts, models, seconds)
     checkpoint.remove()
     if settings.report is not None:
         share, seed = settings.readout_share, settings.seed

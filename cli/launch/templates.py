@@ -71,7 +71,7 @@ def router(address: str, metrics: str, route: Route, tiers: Mapping[str, str]) -
     return _ROUTER.format(
         address=address,
         metrics=metrics,
-        route=route.name,
+        route=json.dumps(route.name),  # A name may look like a number, or like yes.
         bundle=json.dumps(str(route.bundle), ensure_ascii=False),
         objective=route.objective,
         tiers="".join(f'  {name}: {{address: "{at}"}}\n' for name, at in tiers.items()),

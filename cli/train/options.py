@@ -151,8 +151,8 @@ Exits = Annotated[
     str | None,
     typer.Option(
         metavar="LAYERS",
-        help="Layers with an exit, the last layer among them: `2,3,4,6`; `all`; or `auto`, chosen "
-        "on held-out texts. Default: a third, a half, two thirds and the whole.",
+        help="Layers with an exit: `2,3,4,6` (those behind the last one are not run); `all`; or "
+        "`auto`, chosen on held-out texts. Default: a third, a half, two thirds and the whole.",
         rich_help_panel=LARGE,
     ),
 ]
@@ -238,7 +238,7 @@ CheckpointFolder = Annotated[
 ]
 Seed = Annotated[
     int,
-    typer.Option(help="Same seed, same bundle on the same machine.", rich_help_panel=RUN),
+    typer.Option(min=0, help="Same seed, same bundle on the same machine.", rich_help_panel=RUN),
 ]
 DeviceName = Annotated[
     Device, typer.Option(help="`auto`: the GPU where there is one.", rich_help_panel=RUN)

@@ -34,6 +34,8 @@ def show(settings: TrainSettings) -> None:
 
 
 def _labels(prepared: Prepared) -> Table:
+    from rich.markup import escape
+
     from cli.policy.tables import plain_table
 
     fit, held_out = prepared.parts.fit, prepared.parts.held_out
@@ -43,7 +45,8 @@ def _labels(prepared: Prepared) -> Table:
     half = SHOWN_LABELS // 2
     for rank, place in enumerate(order):
         if rank < half or rank >= len(order) - half:
-            table.add_row(fit.label_names[place], f"{counts[0][place]:,}", f"{counts[1][place]:,}")
+            name = escape(fit.label_names[place])
+            table.add_row(name, f"{counts[0][place]:,}", f"{counts[1][place]:,}")
         elif rank == half:
             table.add_row(f"… {len(order) - 2 * half:,} more", "", "")
     return table

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,9 @@ from services.models.dropping import (
 )
 from services.models.heads import AttentionPool, ExitHead, pool
 from services.models.staged import RowStates, StagedNetwork
+
+if TYPE_CHECKING:
+    from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,9 @@ class MultiExitClassifier(StagedNetwork):
 
     def keep_tokens(self, shares: Sequence[float] | None) -> None:
         """From now on, let this share of a row's tokens go on behind each exit but the last."""
+        if shares is not None and knows_distances(self.encoder):
+            kind = self.encoder.config.model_type
+            raise ValueError(f"encoder type {kind!r} sees distances: it must keep all tokens")
         borders = len(self.config.exits) - 1
         if shares is not None and (
             len(shares) != borders or not all(0.0 < share <= 1.0 for share in shares)
@@ -133,10 +140,11 @@ class MultiExitClassifier(StagedNetwork):
             attention_mask=rows.attention_mask,
         )
         hidden = rows.hidden
+        distances = _distances(self.encoder, hidden)
         pooled = [rows.pooled]
         with projected(layers[-1]) if share < 1.0 else nullcontext() as attention:
             for number, layer in enumerate(layers, start=first + 1):
-                output = layer(hidden, mask)
+                output = layer(hidden, mask, *distances)
                 hidden = output[0] if isinstance(output, tuple) else output
                 pooled.append(self._pooled(number, hidden, rows.attention_mask))
         states = RowStates(hidden, rows.attention_mask, torch.cat(pooled, dim=1))
@@ -149,7 +157,7 @@ class MultiExitClassifier(StagedNetwork):
         return states, logits
 
 
-FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert")
+FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert", "mpnet")
 
 
 def check_family(config: PretrainedConfig) -> None:
@@ -161,10 +169,27 @@ def check_family(config: PretrainedConfig) -> None:
         )
 
 
+def knows_distances(encoder: PreTrainedModel) -> bool:
+    """Whether layers see how far tokens lie apart (MPNet, arXiv 2004.09297), so none may go."""
+    return hasattr(encoder.get_submodule(_stack(encoder)), "compute_position_bias")
+
+
+def _distances(encoder: PreTrainedModel, hidden: Tensor) -> tuple[Tensor, ...]:
+    """What every layer is given beside states and mask: how distances weigh, where they do."""
+    if not knows_distances(encoder):
+        return ()
+    stack = cast("MPNetEncoder", encoder.get_submodule(_stack(encoder)))
+    return (stack.compute_position_bias(hidden),)
+
+
+def _stack(encoder: PreTrainedModel) -> str:
+    return "transformer" if encoder.config.model_type == "distilbert" else "encoder"
+
+
 def encoder_layers(encoder: PreTrainedModel) -> nn.ModuleList:
     """The transformer layers of an encoder of the BERT family, first to last."""
     check_family(encoder.config)
-    stack = "transformer" if encoder.config.model_type == "distilbert" else "encoder"
+    stack = _stack(encoder)
     layers = encoder.get_submodule(f"{stack}.layer")
     if not isinstance(layers, nn.ModuleList):
         raise TypeError(f"{stack}.layer of {type(encoder).__name__} is no list of layers")

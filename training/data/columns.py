@@ -50,7 +50,7 @@ def find_texts(title: str, found: Sequence[str], columns: Columns) -> tuple[str,
         for names in PAIRS:
             pair = [_named(found, name) for name in names]
             if pair[0] is not None and pair[1] is not None:
-                return pair[0], pair[1]
+                return _only(title, found, pair[0]), _only(title, found, pair[1])
     return _find(title, found, columns.text, TEXT_COLUMNS, "text"), None
 
 
@@ -60,7 +60,7 @@ def _find(
     for name in (asked,) if asked else usual:
         column = _named(found, name)
         if column is not None:
-            return column
+            return _only(title, found, column)
     wanted = repr(asked) if asked else " or ".join(repr(name) for name in usual)
     there = ", ".join(repr(_short(name)) for name in found)
     raise DataError(
@@ -74,6 +74,15 @@ def _named(found: Sequence[str], name: str) -> str | None:
     if name in found:
         return name
     return next((column for column in found if column.lower() == name.lower()), None)
+
+
+def _only(title: str, found: Sequence[str], column: str) -> str:
+    """The column, where no other one has its name."""
+    if list(found).count(column) > 1:
+        raise DataError(
+            f"{title}: {found.count(column)} columns are called {column!r}; rename all but one"
+        )
+    return column
 
 
 def _short(name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -25,6 +26,12 @@ class Unquoted(csv.excel_tab):
     quoting = csv.QUOTE_NONE
 
 
+class Quoted(csv.excel):
+    """Quotes where they are needed; one that is never closed is a fault, not a long text."""
+
+    strict = True
+
+
 def open_tsv(path: Path) -> Table:
     """A file of fields between tabs, the first line naming the columns."""
     return _open(path, Unquoted, "\t")
@@ -34,10 +41,12 @@ def open_csv(path: Path) -> Table:
     """A file of fields between commas (or semicolons), the first line naming the columns."""
     with path.open(encoding=ENCODING) as stream:
         header = stream.readline()
-    return _open(path, csv.excel, max(CSV_MARKS, key=header.count))
+    return _open(path, Quoted, max(CSV_MARKS, key=header.count))
 
 
 def _open(path: Path, dialect: type[csv.Dialect], delimiter: str) -> Table:
+    csv.field_size_limit(sys.maxsize)  # A long text is no fault.
+
     def records() -> Iterator[tuple[int, list[str]]]:
         with path.open(encoding=ENCODING, newline="") as stream:
             reader = csv.reader(stream, dialect, delimiter=delimiter)
@@ -49,7 +58,8 @@ def _open(path: Path, dialect: type[csv.Dialect], delimiter: str) -> Table:
                     line = reader.line_num + 1
             except csv.Error as error:
                 raise DataError(
-                    f"{path}, line {line}: {error}; is a quote left open there?"
+                    f"{path}, line {line}: {error}; is a quote left open there, or one inside "
+                    "a text not doubled?"
                 ) from None
 
     _, header = next(records(), (1, []))

@@ -12,7 +12,7 @@ import numpy as np
 
 from training.data.columns import Columns, find_label, find_texts
 from training.data.errors import DataError, Faults
-from training.data.source import open_table
+from training.data.source import open_table, read_rows
 from training.data.table import Fault, Table
 from training.data.texts import LabelledTexts, Text
 
@@ -68,7 +68,7 @@ def _examples(
     names = (label, text) if pair is None else (label, text, pair)
     classes = table.classes.get(label)
     faults = Faults(table.title, table.unit)
-    for place, values in _read(table, names):
+    for place, values in read_rows(table, names):
         if isinstance(values, Fault):
             faults.add(place, values.message)
             continue
@@ -80,15 +80,6 @@ def _examples(
             written, first, *second = map(str, found)
             yield Example(place, Text(first, *second), rename.get(written, written))
     faults.check()
-
-
-def _read(table: Table, names: Sequence[str]) -> Iterator[tuple[int, tuple[object, ...] | Fault]]:
-    try:
-        yield from table.rows(names)
-    except OSError as error:
-        raise DataError(f"{table.title}: cannot be read ({error.strerror or error})") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{table.title}: cannot be read ({error}); save it as UTF-8") from None
 
 
 def _text(value: object) -> str | Fault:

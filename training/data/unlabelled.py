@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from training.data.columns import Columns, find_texts
 from training.data.delimited import ENCODING
-from training.data.errors import DataError
-from training.data.source import open_table
-from training.data.table import Fault
+from training.data.errors import DataError, Faults
+from training.data.source import not_utf8, open_table, read_rows
+from training.data.table import Fault, Table
 from training.data.texts import Text
 
 
@@ -18,8 +19,8 @@ def read_unlabelled(
     """The distinct texts of a file or dataset; empty ones are left out.
 
     A .txt file is read line by line; any other source as a table with a column of texts.
-    Raises DataError where there are none, or they are pairs where single texts are wanted (or the
-    other way round).
+    Raises DataError where a row cannot be read, there are no texts, or they are pairs where single
+    texts are wanted (or the other way round).
     """
     path = Path(source)
     if path.suffix.lower() == ".txt":
@@ -27,13 +28,20 @@ def read_unlabelled(
     table = open_table(source)
     text, pair = find_texts(table.title, table.columns, columns or Columns())
     names = (text,) if pair is None else (text, pair)
-    found = {
-        Text(*map(str, values)): None
-        for _, values in table.rows(names)
-        if not isinstance(values, Fault)
-        and all(isinstance(value, str) and value.strip() for value in values)
-    }
-    return _checked(table.title, tuple(found), pairs)
+    return _checked(table.title, tuple(_texts(table, names)), pairs)
+
+
+def _texts(table: Table, names: Sequence[str]) -> dict[Text, None]:
+    """The distinct texts of a table, in order, if every row can be read."""
+    found: dict[Text, None] = {}
+    faults = Faults(table.title, table.unit)
+    for place, values in read_rows(table, names):
+        if isinstance(values, Fault):
+            faults.add(place, values.message)
+        elif all(isinstance(value, str) and value.strip() for value in values):
+            found[Text(*map(str, values))] = None
+    faults.check()
+    return found
 
 
 def _lines(path: Path) -> dict[str, None]:
@@ -41,8 +49,10 @@ def _lines(path: Path) -> dict[str, None]:
     try:
         with path.open(encoding=ENCODING) as stream:
             return {line.rstrip("\r\n"): None for line in stream if line.strip()}
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except UnicodeDecodeError:
+        raise not_utf8(path) from None
 
 
 def _checked(title: str, texts: tuple[Text, ...], pairs: bool) -> tuple[Text, ...]:

@@ -12,7 +12,7 @@ from offramp.bundle import DEFAULT_PRECISION, read_evidence, read_manifest
 from offramp.decision.confidence import Measure
 from offramp.errors import OfframpError
 from training import evaluate
-from training.data import Columns, LabelledTexts, Text
+from training.data import Columns, LabelledTexts, Text, source_name
 from training.parting import part
 from training.report.compose import compose
 from training.report.page import render
@@ -35,7 +35,7 @@ class ReportSettings:
 
     bundle: Path
     out: Path
-    data: Path | None = None
+    data: Path | str | None = None
     columns: Columns = field(default_factory=Columns)
     measure: Measure = Measure.MAX_PROB
     precision: str = DEFAULT_PRECISION
@@ -81,14 +81,14 @@ def _own(settings: ReportSettings, texts: Sequence[Text] | None = None) -> Sourc
     )
 
 
-def _scored(settings: ReportSettings, data: Path) -> Sources:
+def _scored(settings: ReportSettings, data: Path | str) -> Sources:
     scored = evaluate.score(settings.bundle, data, settings.columns, settings.precision)
     return Sources(
         manifest=scored.manifest,
         evidence=scored.evidence,
         measured=scored.examples,
         measure=settings.measure,
-        data=data.name,
+        data=source_name(data),
         texts=scored.texts.texts,
         seconds=seconds_to_exits(scored.tiers, scored.texts.texts, settings.precision),
         precision=settings.precision,

@@ -18,13 +18,18 @@ from offramp.bundle import read_evidence, read_manifest
 from offramp.errors import OfframpError
 from services.models.loading import load_tier
 from tests.support import tiny
-from training import assemble, calibrate, train
+from training import assemble, calibrate, target, train
 from training.backbone import BackboneError
 from training.batches import encode
 from training.data import Columns, DataError, Text, read_labelled
 from training.evaluate import EvaluateSettings, run
 from training.large import score
-from training.settings import LargeSettings, SmallSettings
+from training.settings import LargeSettings, SmallSettings, TrainSettings
+
+SHORT = {
+    "limit": 600,
+    "small": SmallSettings(kind="static", epochs=1, augment=1, embedding=8, width=8),
+}
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +110,47 @@ def test_what_cannot_work_is_said_before_anything_long(
 
 
 def test_an_existing_target_is_never_overwritten(tmp_path: Path, backbone: Path) -> None:
-    with pytest.raises(assemble.OutputError, match="exists already"):
+    with pytest.raises(target.OutputError, match="exists already"):
         train.run(tiny.settings(tmp_path, backbone))
+
+
+def test_a_bundle_names_no_folder_of_the_machine_that_made_it(tmp_path: Path) -> None:
+    backbone = tiny.make_backbone(tmp_path / "backbone")
+    classifier = make_classifier(tmp_path / "classifier", {0: "positive", 1: "negative"})
+    short = {"limit": 600, "small": SmallSettings(classifier=str(classifier))}
+    bundle = train.run(tiny.settings(tmp_path / "out", backbone, **short))
+    record = json.loads((bundle / "training.json").read_text())
+    assert record["large"]["backbone"] == record["backbone"] == "backbone"
+    assert record["small"]["classifier"] == "classifier"
+    texts = (path.read_bytes() for path in bundle.rglob("*") if path.is_file())
+    assert not any(str(tmp_path).encode() in text for text in texts)
+
+
+def test_what_a_killed_run_left_unfinished_goes_when_the_bundle_is_written(
+    tmp_path: Path, backbone: Path
+) -> None:
+    unfinished = tmp_path / ".out.unfinished"
+    (unfinished / "large").mkdir(parents=True)
+    (unfinished / "large" / "stale.json").write_text("{}")
+    out = train.run(tiny.settings(tmp_path / "out", backbone, **SHORT))
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert not (out / "large" / "stale.json").exists()
+
+
+def test_what_came_to_stand_at_the_target_meanwhile_is_left_alone(
+    tmp_path: Path, backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = assemble.write
+
+    def late(settings: TrainSettings, *arguments: object) -> Path:
+        settings.out.mkdir()
+        return write(settings, *arguments)
+
+    monkeypatch.setattr(assemble, "write", late)
+    with pytest.raises(target.OutputError, match="exists already"):
+        train.run(tiny.settings(tmp_path / "out", backbone, **SHORT))
+    assert list((tmp_path / "out").iterdir()) == []
+    assert (tmp_path / "out.partial").exists(), "removed and run again, nothing is trained anew"
 
 
 def test_evaluation_agrees_with_scoring_by_hand(tiny_bundle: Path) -> None:

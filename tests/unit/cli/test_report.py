@@ -46,6 +46,13 @@ def test_a_measure_that_is_none_names_those_there_are(offramp, tmp_path):
     assert "max_prob, margin, entropy, learned" in done.stderr
 
 
+def test_a_folder_is_no_place_for_a_page(offramp, tiny_bundle, tmp_path):
+    done = offramp("report", tiny_bundle, "--out", tmp_path)
+    assert done.exit_code == 2
+    assert "is a directory" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_without_a_bundle_is_a_sentence(offramp, tmp_path):
     done = offramp("report", tmp_path, "--out", tmp_path / "page.html")
     assert done.exit_code == 1

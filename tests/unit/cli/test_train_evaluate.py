@@ -39,6 +39,20 @@ def test_a_bundle_is_trained_as_the_options_say(offramp, tmp_path, backbone):
     assert {tier.max_tokens for tier in manifest.tiers} == {32}
 
 
+def test_brackets_in_labels_and_folders_are_shown_as_they_are(offramp, tmp_path, backbone):
+    out = tmp_path / "[b]mine"
+    chosen = ("--out", out, "--name", "mine", "--backbone", backbone, "--exits", "3", "--epochs", 1,
+              "--small", "static", "--small-epochs", 1, "--rename", "0=[/b]",
+              "--rename", "1=[spam]",
+              "--threads", 1, "--report", "none")  # fmt: skip
+    dry = offramp("train", REVIEWS, *chosen, "--dry-run")
+    assert dry.exit_code == 0, dry.stderr
+    assert "\n[/b] " in dry.stdout
+    assert "\n[spam] " in dry.stdout
+    done = offramp("train", REVIEWS, *chosen)
+    assert f"is in {out}\n" in done.stderr
+
+
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(offramp, tmp_path, backbone):
     unlabelled = tmp_path / "more.txt"
     unlabelled.write_text("one more text\n")

@@ -11,6 +11,8 @@ from transformers import (
     DistilBertModel,
     ElectraConfig,
     ElectraModel,
+    MPNetConfig,
+    MPNetModel,
     RobertaConfig,
     RobertaModel,
 )
@@ -35,6 +37,9 @@ ENCODERS = {
     ),
     "roberta": lambda: RobertaModel(
         RobertaConfig(vocab_size=50, pad_token_id=1, **SIZES, **WIDE), add_pooling_layer=False
+    ),
+    "mpnet": lambda: MPNetModel(
+        MPNetConfig(vocab_size=50, pad_token_id=1, **SIZES, **WIDE), add_pooling_layer=False
     ),
     "electra": lambda: ElectraModel(
         ElectraConfig(vocab_size=50, embedding_size=16, **SIZES, **WIDE)
@@ -62,7 +67,7 @@ def family(request):
     torch.manual_seed(3)
     encoder = ENCODERS[request.param]().eval()
     classifier = MultiExitClassifier(encoder, MultiExitConfig(exits=(1, 3, 4), labels=2)).eval()
-    pad = 1 if request.param == "roberta" else 0
+    pad = 1 if request.param in ("roberta", "mpnet") else 0
     types = request.param in ("bert", "minilm", "electra")
     return classifier, TorchBackend(classifier, PaddingOnly(pad, types))
 

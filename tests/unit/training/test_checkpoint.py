@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +64,23 @@ def test_a_write_that_fails_leaves_the_last_one_whole(tmp_path: Path) -> None:
     with pytest.raises(AttributeError):
         checkpoint.save("large", {"done": 4, "weights": lambda: None})
     assert (checkpoint.load("large") or {})["done"] == 3
-    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["large.pt", "run.json"]
+    names = ["clock.json", "large.pt", "run.json"]
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == names
+
+
+def test_a_full_disk_is_told_and_what_was_kept_stays(tmp_path: Path) -> None:
+    checkpoint = kept(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(CheckpointError, match=r"large.pt cannot be written: is the disk full"):
+            checkpoint.save("large", {"done": 4, "weights": torch.zeros(100_000)})
+        with pytest.raises(CheckpointError, match=r"more.npy cannot be written: is the disk full"):
+            checkpoint.array("more", lambda: np.zeros(100_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (checkpoint.load("large") or {})["done"] == 3
+    assert not (tmp_path / "more.npy").exists()
 
 
 def test_a_broken_file_is_told(tmp_path: Path) -> None:
@@ -81,6 +100,17 @@ def test_a_long_computed_array_is_computed_once(tmp_path: Path) -> None:
     for _ in range(2):
         assert Checkpoint(tmp_path).array("answers", compute).tolist() == [0, 1, 2, 3]
     assert len(counted) == 1
+
+
+def test_the_seconds_of_the_parts_that_were_killed_add_up(tmp_path: Path) -> None:
+    first = kept(tmp_path)
+    assert first.seconds == 0.0
+    for seconds, together in ((100.0, 100.0), (40.0, 140.0)):
+        began = json.loads((tmp_path / "clock.json").read_text())["began"]
+        os.utime(tmp_path / "large.pt", (began + seconds, began + seconds))
+        later = Checkpoint(tmp_path)
+        assert later.claim(IDENTITY)
+        assert later.seconds == pytest.approx(together, abs=0.1)
 
 
 def test_without_a_folder_nothing_is_kept() -> None:

@@ -233,8 +233,53 @@ def test_faults_of_json_lines_name_the_line(tmp_path: Path, content: str, messag
 
 def test_a_quote_left_open_is_told_with_the_line_where_it_may_be(tmp_path: Path) -> None:
     content = 'label,text\na,one\nb,"two\n' + "c,three\n" * 30_000
-    with pytest.raises(DataError, match=r"line 3: .*is a quote left open there\?"):
+    with pytest.raises(DataError, match=r"line 3: .*is a quote left open there"):
         read_labelled(write(tmp_path, "d.csv", content))
+
+
+@pytest.mark.parametrize("last", ['b,"two\n', 'b,"two\nc,three\n', 'b,"the "best" one"\n'])
+def test_a_quote_left_open_never_swallows_the_rows_behind_it(tmp_path: Path, last: str) -> None:
+    with pytest.raises(DataError, match=r"line 3: .*is a quote left open there"):
+        read_labelled(write(tmp_path, "d.csv", f"label,text\na,one\n{last}"))
+
+
+@pytest.mark.parametrize(("name", "mark"), [("d.tsv", "\t"), ("d.csv", ",")])
+def test_a_text_may_be_as_long_as_a_book(tmp_path: Path, name: str, mark: str) -> None:
+    book = "word " * 60_000
+    content = f"label{mark}text\na{mark}{book}\nb{mark}short\n"
+    assert read_labelled(write(tmp_path, name, content)).texts[0].text == book
+
+
+def test_two_columns_of_one_name_are_told(tmp_path: Path) -> None:
+    path = write(tmp_path, "d.tsv", "label\ttext\ttext\tnote\tnote\na\tone\t1\t\t\nb\ttwo\t2\t\t\n")
+    with pytest.raises(DataError, match="2 columns are called 'text'; rename all but one"):
+        read_labelled(path)
+    pairs = "label\tsentence1\tsentence2\tsentence2\na\t1\t2\t3\nb\t4\t5\t6\n"
+    with pytest.raises(DataError, match="2 columns are called 'sentence2'"):
+        read_labelled(write(tmp_path, "p.tsv", pairs))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('[{"label": 1, "text": "a"}]\n', "line 1: is no JSON object; write one per line"),
+        ('{"label": 1,\n"text": "a"}\n', "line 1: is not JSON"),
+        (
+            '{"label": 1, "text": "a"}\n{"label": 0, "text": "b \\ud83d"}\n',
+            r"line 2: holds half of a character",
+        ),
+    ],
+)
+def test_json_that_is_no_lines_of_texts_says_what_is_wrong(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        read_labelled(write(tmp_path, "d.jsonl", content))
+
+
+def test_characters_that_json_escapes_in_two_halves_are_whole(tmp_path: Path) -> None:
+    content = '{"label": 1, "text": "a \\ud83d\\ude00"}\n{"label": 0, "text": "b"}'
+    assert read_labelled(write(tmp_path, "d.jsonl", content)).texts[0].text == "a \U0001f600"
 
 
 def test_a_column_of_scores_is_not_taken_for_labels(tmp_path: Path) -> None:
@@ -273,8 +318,10 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         read_labelled(tmp_path / "none.tsv")
     with pytest.raises(DataError, match="unknown kind of file; use"):
         read_labelled(write(tmp_path, "d.xls", "label\ttext\n"))
-    with pytest.raises(DataError, match="save it as UTF-8"):
-        read_labelled(write(tmp_path, "d.tsv", "label\ttext\n1\tgrün\n", "latin-1"))
+    message = r"is not UTF-8 \(line 2 holds byte 0xfc\); save it as UTF-8"
+    for name in ("d.tsv", "d.jsonl"):
+        with pytest.raises(DataError, match=message):
+            read_labelled(write(tmp_path, name, "label\ttext\n1\tgrün\n", "latin-1"))
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         read_labelled(write(tmp_path, "d.parquet", "label\ttext\n"))
 
@@ -283,6 +330,17 @@ def test_unlabelled_texts_come_from_lines_or_from_any_table(tmp_path: Path) -> N
     lines = write(tmp_path, "d.txt", "one\r\n\r\ntwo\r\none\r\n")
     table = write(tmp_path, "d.jsonl", '{"text": "one"}\n{"text": ""}\n{"text": "two"}\n')
     assert read_unlabelled(lines) == read_unlabelled(table) == (Text("one"), Text("two"))
+
+
+def test_unlabelled_rows_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 2: is not JSON"):
+        read_unlabelled(write(tmp_path, "d.jsonl", '{"text": "one"}\nrubbish\n'))
+    with pytest.raises(DataError, match="line 3: has 2 fields, the first line names 1"):
+        read_unlabelled(write(tmp_path, "d.csv", "text\none\ntwo, three\n"))
+    content = "text\n" + "one more line\n" * 1000 + "grün\n"
+    for name in ("late.csv", "late.txt"):
+        with pytest.raises(DataError, match="line 1002 holds byte 0xfc"):
+            read_unlabelled(write(tmp_path, name, content, "latin-1"))
 
 
 def test_unlabelled_texts_must_be_of_the_kind_of_the_labelled_ones(tmp_path: Path) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from transformers import MPNetConfig, MPNetModel
 
 from offramp.errors import OfframpError
 from tests.support import tiny
+from training.backbone import BackboneError
 from training.data import DataError
 from training.device import DeviceError
 from training.parting import TooFewToCalibrateError
 from training.prepare import Prepared, prepare
 from training.recipes import RecipeError
-from training.settings import LargeSettings, TrainSettings
+from training.settings import LargeSettings, SmallSettings, TrainSettings
+from training.target import OutputError
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +164,64 @@ def test_half_labelled_texts_are_never_held_out(settings) -> None:
     rows = [*reviews(0, 900), *((str(1 - int(label)), text) for label, text in twice)]
     prepared = prepare(settings(rows))
     assert texts(prepared.parts.held_out).isdisjoint({text for _, text in twice})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"out": "file/out"}, r"file is no folder; choose another --out"),
+        ({"report": "file/page.html"}, r"file is no folder; choose another --report"),
+        ({"report": "folder"}, r"folder is a folder; name a file with --report"),
+        ({"name": "my reviews"}, r"no route can be called 'my reviews'; .*: give --name"),
+    ],
+)
+def test_where_nothing_can_be_written_or_served_is_said_first(
+    settings, tmp_path: Path, changes: dict[str, str], message: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    paths = {key: tmp_path / value for key, value in changes.items() if key != "name"}
+    with pytest.raises(OutputError, match=message):
+        prepare(replace(settings(), **{**changes, **paths}))
+
+
+def test_a_folder_that_may_not_be_written_in_is_said_first(
+    settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(OutputError, match=r"nothing may be written in .*; choose another --out"):
+        prepare(replace(settings(), out=tmp_path / "new" / "out"))
+
+
+@pytest.mark.parametrize("keep", ["auto", (0.5,)])
+def test_a_backbone_that_knows_distances_keeps_all_tokens(
+    settings, backbone: Path, tmp_path: Path, keep: str | tuple[float, ...]
+) -> None:
+    folder = shutil.copytree(backbone, tmp_path / "mpnet")
+    MPNetModel(
+        MPNetConfig(vocab_size=400, hidden_size=16, num_hidden_layers=2, num_attention_heads=2)
+    ).save_pretrained(folder)
+    large = LargeSettings(backbone=str(folder), exits=(1, 2), keep=keep)
+    with pytest.raises(RecipeError, match="sees distances: it must keep all tokens"):
+        prepare(settings(large=large))
+
+
+@pytest.mark.parametrize("tier", ["large", "small"])
+def test_a_tokenizer_that_cannot_be_served_is_said_first(
+    settings, backbone: Path, tmp_path: Path, tier: str
+) -> None:
+    slow = shutil.copytree(backbone, tmp_path / "slow")
+    for path in slow.glob("tokenizer*"):
+        path.unlink()
+    (slow / "vocab.txt").write_text("film 4\n")
+    (slow / "bpe.codes").write_text("f i 3\n")
+    (slow / "tokenizer_config.json").write_text('{"tokenizer_class": "PhobertTokenizer"}')
+    config = json.loads((slow / "config.json").read_text())
+    config["id2label"] = {0: "negative", 1: "positive"}
+    (slow / "config.json").write_text(json.dumps(config))
+    chosen = {
+        "large": {"large": LargeSettings(backbone=str(slow))},
+        "small": {"small": SmallSettings(classifier=str(slow))},
+    }
+    with pytest.raises(BackboneError, match="PhobertTokenizer, has no fast form"):
+        prepare(settings(**chosen[tier]))

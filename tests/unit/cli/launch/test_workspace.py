@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 
 from cli.launch.workspace import Wishes, prepare
@@ -105,3 +108,11 @@ def test_no_bundle_writes_nothing(folder, tmp_path):
     with pytest.raises(errors.BundleError, match="offramp train"):
         prepare(folder, Wishes(bundle=tmp_path / "none"), tmp_path)
     assert not list(folder.glob("*.yaml"))
+
+
+def test_a_route_whose_name_looks_like_a_number_is_served(folder, tiny_bundle, tmp_path):
+    bundle = tmp_path / "2024"
+    shutil.copytree(tiny_bundle, bundle)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    (bundle / "manifest.json").write_text(json.dumps({**manifest, "name": "2024"}))
+    assert list(prepare(folder, Wishes(bundle=bundle), bundle).settings.routes) == ["2024"]

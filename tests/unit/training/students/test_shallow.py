@@ -12,6 +12,8 @@ from transformers import (
     DistilBertModel,
     ElectraConfig,
     ElectraModel,
+    MPNetConfig,
+    MPNetModel,
     PreTrainedModel,
     RobertaConfig,
     RobertaModel,
@@ -37,6 +39,7 @@ ENCODERS = {
     "roberta": lambda: RobertaModel(
         RobertaConfig(pad_token_id=1, **SIZES), add_pooling_layer=False
     ),
+    "mpnet": lambda: MPNetModel(MPNetConfig(pad_token_id=1, **SIZES), add_pooling_layer=False),
     "electra": lambda: ElectraModel(ElectraConfig(embedding_size=16, **SIZES)),
     "distilbert": lambda: DistilBertModel(
         DistilBertConfig(max_position_embeddings=40, attn_implementation="eager", **DISTILBERT)
