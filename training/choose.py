@@ -13,7 +13,7 @@ from typing import Any
 
 from offramp.decision.cost import CostCurve, ExitCost
 from offramp.decision.evidence import Evidence
-from training.expected_cost import expected_at_no_loss
+from training.expected_cost import at_no_loss
 
 WITHOUT = "none"
 
@@ -117,8 +117,13 @@ def _price(candidate: Candidate) -> Price:
     alone = float(evidence.costs()[own[-1]].mean()) if own else 0.0
     seconds = None
     if candidate.seconds is not None:
-        seconds = expected_at_no_loss(replace(evidence, exits=_timed(evidence, candidate.seconds)))
-    return Price(expected_at_no_loss(evidence), alone, seconds)
+        seconds = _expected(replace(evidence, exits=_timed(evidence, candidate.seconds)))
+    return Price(_expected(evidence), alone, seconds)
+
+
+def _expected(evidence: Evidence) -> float:
+    """Expected cost at no loss: running everything to the end loses nothing in any case."""
+    return min(at_no_loss(evidence), float(evidence.costs()[-1].mean()))
 
 
 def _timed(evidence: Evidence, seconds: tuple[CostCurve, ...]) -> tuple[ExitCost, ...]:

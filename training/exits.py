@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from offramp.decision.confidence import Measure
 from offramp.decision.evidence import Evidence
-from offramp.decision.frontier import expected_correctness
+from offramp.decision.frontier import agreement
 from offramp.decision.ordering import Ordering
 
 # Relative cost of passing an exit that FLOPs do not show: deciding, and forming batches anew.
@@ -77,7 +77,7 @@ def _ever_fewer(found: Exits, chooser: Chooser) -> Iterator[tuple[Exits, float]]
 class Outlook:
     """What becomes of N examples that go on, under P prices: each (P, N).
 
-    reward: expected correctness.  right: whether the answer is right.  cost: relative.
+    reward: agreement with the last exit.  right: whether the answer is right.  cost: relative.
     """
 
     reward: Array
@@ -97,7 +97,7 @@ class Chooser:
         self._before = sum(e.tier != last_tier for e in evidence.exits)
         self.exits = len(evidence.exits) - self._before
         self._overhead = overhead
-        self._rewards = expected_correctness(evidence)
+        self._rewards = agreement(evidence)
         self._right = evidence.correct()
         self._costs = evidence.costs()
         self._orderings = [Ordering.of(scores) for scores in evidence.confidences(measure)]

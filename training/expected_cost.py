@@ -12,21 +12,6 @@ from offramp.decision.evidence import Evidence
 from offramp.decision.frontier import Frontier
 from offramp.decision.simulate import chosen_exits
 
-# Draws that an expectation is taken over.
-DRAWS = 16
-
-
-def expected_at_no_loss(evidence: Evidence) -> float:
-    """Mean of `at_no_loss` over draws of as many examples, with replacement (the bootstrap).
-
-    A single answer more or less decides what counts as no loss: on one draw of some hundred
-    examples the cost at no loss is mostly luck. Full depth bounds it from above on every draw.
-    """
-    rng = np.random.default_rng(0)
-    count = len(evidence.labels)
-    draws = (evidence.subset(rng.integers(0, count, count)) for _ in range(DRAWS))
-    return float(np.mean([min(at_no_loss(d), float(d.costs()[-1].mean())) for d in draws]))
-
 
 def at_no_loss(
     evidence: Evidence,

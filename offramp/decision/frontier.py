@@ -1,7 +1,8 @@
 """The frontier: one number, the price of compute, turned into a threshold for every exit.
 
-At each exit the cascade goes on only if the gain in expected accuracy is worth `price` times the
-further cost. Solved backward over the exits on evidence, each price gives a threshold vector.
+At each exit the cascade goes on only if what leaving would lose, the deepest exit's answer, is
+worth `price` times the further cost. Solved backward over the exits on evidence, each price gives a
+threshold vector.
 
 What is optimal and what is not. Given the thresholds behind it, each threshold is the best there is
 for the evidence as a whole, as if every example reached that exit. The first threshold is therefore
@@ -26,8 +27,8 @@ from offramp.decision.family import Family
 from offramp.decision.ordering import Ordering
 from offramp.decision.plan import NEVER
 
-# Accuracy points per unit of relative cost; the ends are "never stop early" and "always stop".
-PRICES = np.concatenate(([0.0], np.geomspace(1e-4, 3.0, 120)))
+# Answers lost per unit of relative cost; the ends are "never stop early" and "always stop".
+PRICES = np.concatenate(([0.0], np.geomspace(1e-4, 10.0, 120), [1e6]))
 
 
 @dataclass(frozen=True)
@@ -37,24 +38,23 @@ class Frontier(Family):
     def ladder(self) -> Iterator[tuple[float, tuple[float, ...]]]:
         """One vector per price; a minimum over the prices below keeps them nested."""
         orderings = [Ordering.of(scores) for scores in self.evidence.confidences(self.measure)]
-        rewards, costs = expected_correctness(self.evidence), self.evidence.costs()
+        rewards, costs = agreement(self.evidence), self.evidence.costs()
         lowest = np.ones(len(orderings))
         for price in PRICES:
             lowest = np.minimum(lowest, solve(orderings, rewards - price * costs))
             yield float(price), tuple(lowest.tolist())
 
 
-def expected_correctness(evidence: Evidence) -> NDArray[np.float64]:
-    """Chance (E, N) that each exit's own answer is right, as the deepest exit believes.
+def agreement(evidence: Evidence) -> NDArray[np.float64]:
+    """Whether (E, N) each exit answers as the deepest one does: what leaving there keeps.
 
-    That is a calibrated probability; the label of an example is one throw of the same coin, and
-    thresholds that are chosen on some hundred throws follow their noise. On held-out texts the mean
-    of both was worse, and labels alone worse still.
+    Not whether it is right: a label is one throw of a coin that the deepest exit knows the odds of,
+    and thresholds that are chosen on some hundred throws follow their noise. On held-out texts
+    labels lost most, labels and the deepest exit's odds together less, agreement least.
     """
     answers = evidence.answers()
-    deepest = evidence.probabilities()[-1]
-    believed: NDArray[np.float64] = deepest[np.arange(answers.shape[1])[None, :], answers]
-    return believed
+    agrees: NDArray[np.float64] = (answers == answers[-1]).astype(np.float64)
+    return agrees
 
 
 def solve(orderings: Sequence[Ordering], values: NDArray[np.float64]) -> NDArray[np.float64]:

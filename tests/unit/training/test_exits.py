@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offramp.decision.confidence import Measure
-from offramp.decision.frontier import expected_correctness, solve
+from offramp.decision.frontier import agreement, solve
 from offramp.decision.ordering import Ordering
 from offramp.decision.simulate import chosen_exits
 from tests.support.evidence import make_evidence
@@ -35,7 +35,7 @@ def plain_cost(evidence, found, overhead) -> float:
     passed = np.maximum(np.arange(len(rows)) - before + 1, 0)
     costs = evidence.costs()[rows] + overhead * passed[:, None]
     scores = evidence.confidences(Measure.MAX_PROB)[rows]
-    rewards, right = expected_correctness(evidence)[rows], evidence.correct()[rows]
+    rewards, right = agreement(evidence)[rows], evidence.correct()[rows]
     orderings = [Ordering.of(exit_scores) for exit_scores in scores]
     examples, able = np.arange(len(evidence.labels)), [costs[-1].mean()]
     for price in PRICES[1:]:

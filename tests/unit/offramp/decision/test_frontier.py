@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from offramp.decision.confidence import Measure
 from offramp.decision.cost import CostCurve, ExitCost
 from offramp.decision.evidence import Evidence
-from offramp.decision.frontier import PRICES, Frontier, expected_correctness, solve
+from offramp.decision.frontier import PRICES, Frontier, agreement, solve
 from offramp.decision.ordering import Ordering
 from offramp.decision.readout import Readout
 from offramp.decision.simulate import chosen_exits
@@ -151,7 +151,7 @@ def test_backward_induction_may_be_beaten_by_what_reaches_a_later_exit() -> None
 def test_the_ladder_is_solved_at_every_price_and_never_rises() -> None:
     evidence = make_evidence(3)
     orderings = [Ordering.of(row) for row in evidence.confidences(Measure.MAX_PROB)]
-    rewards, costs = expected_correctness(evidence), evidence.costs()
+    rewards, costs = agreement(evidence), evidence.costs()
     rows = np.stack([solve(orderings, rewards - price * costs) for price in PRICES])
     ladder = list(Frontier(evidence, Measure.MAX_PROB).ladder())
     assert [price for price, _ in ladder] == PRICES.tolist()
