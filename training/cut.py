@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from offramp.errors import OfframpError
+from services.models.families import BERT, FAMILIES
 from training.batches import encode
 from training.data import Text
 
@@ -20,8 +21,6 @@ CHOSEN_STEP = 16
 CHOSEN_MOST = 256
 # Of many texts only so many are looked at, evenly over the file.
 SAMPLE = 10_000
-# These count positions from behind the padding token.
-SHIFTED_FAMILIES = ("roberta", "xlm-roberta", "camembert", "mpnet")
 
 
 class TooLongError(OfframpError):
@@ -73,7 +72,7 @@ def settle(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, asked: int
 def most_tokens(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
     """The longest input of a model, in tokens."""
     positions = int(getattr(config, "max_position_embeddings", CHOSEN_MOST))
-    if config.model_type in SHIFTED_FAMILIES:
+    if FAMILIES.get(config.model_type, BERT).shifted:
         positions -= int(config.pad_token_id) + 1
     return min(positions, int(tokenizer.model_max_length))
 

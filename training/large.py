@@ -16,12 +16,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from services.models.multi_exit import (
-    MultiExitClassifier,
-    MultiExitConfig,
-    encoder_layers,
-    knows_distances,
-)
+from services.models.families import family_of
+from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
 from services.models.staged import StagedNetwork
 from training import backbone, lengths, parameters, progress
 from training.augment import WordMask
@@ -51,9 +47,12 @@ def build(
     if settings.exits == AUTO and isinstance(settings.keep, tuple):
         raise RecipeError("keep gives a share per exit: name the exits as well, or keep auto")
     encoder, tokenizer = backbone.load(settings.backbone, settings.dropout)
-    if settings.keep == AUTO and knows_distances(encoder):
-        raise RecipeError("keep auto: this backbone sees distances: it must keep all tokens")
-    exits = _layers(settings.exits, len(encoder_layers(encoder)))
+    family = family_of(encoder.config)
+    if settings.keep == AUTO and family.attends is None:
+        raise RecipeError(
+            "keep auto: this backbone sees where tokens stand: it must keep all of them"
+        )
+    exits = _layers(settings.exits, len(family.layers(encoder)))
     keep = settings.keep if isinstance(settings.keep, tuple) else None
     config = MultiExitConfig(exits, labels, dropout=settings.dropout, keep=keep)
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from services.models.multi_exit import MultiExitClassifier, encoder_layers
+from services.models.multi_exit import MultiExitClassifier
 from training.settings import LargeSettings
 
 
@@ -16,7 +16,8 @@ def groups(network: MultiExitClassifier, options: LargeSettings) -> list[dict[st
 
     Embeddings, biases and norms are not decayed.
     """
-    layers = list(encoder_layers(network.encoder))
+    # ALBERT runs one and the same layer again and again.
+    layers = list(dict.fromkeys(network.family.layers(network.encoder)))
     in_layers = {id(p) for layer in layers for p in layer.parameters()}
     found: list[dict[str, Any]] = []
     for fresh in (network.heads, network.pools):

@@ -71,7 +71,10 @@ class TorchBackend(Backend[TorchRow]):
         if dtype is not torch.float32:
             # What was handed over stays as it is: others may go on using it in fp32.
             self._network = copy.deepcopy(self._network)
-        self._network.to(self._device, dtype)
+        self._network.to(self._device)
+        # Buffers stay exact: the frequencies of rotary positions, rounded, would turn late tokens.
+        for parameter in self._network.parameters():
+            parameter.data = parameter.data.to(dtype)
 
     def encode(self, texts: Sequence[Text]) -> list[Encoded]:
         """Tokenise with the tier's own tokenizer."""

@@ -9,7 +9,7 @@ what a row keeps depends neither on its batch mates nor on padding.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -22,12 +22,6 @@ LEAST = 2
 # A share that is not exact in binary must not round a whole number of tokens up.
 SLACK = 1e-9
 
-# Query and key of a layer's attention: the BERT family, and DistilBERT.
-PROJECTIONS = (
-    ("attention.self.query", "attention.self.key"),
-    ("attention.q_lin", "attention.k_lin"),
-)
-
 
 def tokens_kept(tokens: Tensor, share: float) -> Tensor:
     """How many of so many tokens go on (any shape): the share rounded up, but at least LEAST."""
@@ -36,26 +30,22 @@ def tokens_kept(tokens: Tensor, share: float) -> Tensor:
 
 
 @contextmanager
-def projected(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """While the block runs `layer`, collects its queries and keys, each (B, T, H).
+def projected(layer: nn.Module, names: Iterable[str]) -> Iterator[dict[str, Tensor]]:
+    """While the block runs `layer`, keeps what its submodules of these names gave out last.
 
     Fused attention gives no weights back, and projecting a second time would cost a sixth of it.
     """
-    names = next(pair for pair in PROJECTIONS if _has(layer, pair[0]))
-    found: list[Tensor] = []
-    hooks = [
-        layer.get_submodule(name).register_forward_hook(lambda _, __, out: found.append(out))
-        for name in names
-    ]
+    found: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        return lambda _, __, output: found.update({name: output})
+
+    hooks = [layer.get_submodule(name).register_forward_hook(keep(name)) for name in names]
     try:
         yield found
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def _has(layer: nn.Module, name: str) -> bool:
-    return any(found == name for found, _ in layer.named_modules())
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from transformers import PretrainedConfig
 
 from offramp.decision.cost import CostCurve
+from services.models.families import BERT, FAMILIES
 from services.models.multi_exit import MultiExitClassifier
 from services.models.sequence_classifier import SequenceClassifier
 from services.models.staged import StagedNetwork
@@ -24,19 +25,16 @@ def exit_flops(network: StagedNetwork) -> tuple[CostCurve, ...]:
     if isinstance(network, Student):
         return (_student(network),)
     if isinstance(network, SequenceClassifier):
-        config = network.model.config
-        head = CostCurve(
-            constant=2.0 * config.hidden_size * (config.hidden_size + config.num_labels)
-        )
-        return (_times(_layer(config), config.num_hidden_layers) + head,)
+        return (_sequence_classifier(network.model.config),)
     raise TypeError(f"no FLOP count for {type(network).__name__}")
 
 
-def _layer(config: PretrainedConfig) -> CostCurve:
-    width = config.hidden_size
-    inner = getattr(config, "intermediate_size", None) or config.hidden_dim
-    projections = 4 * width * width + 2 * width * inner
-    return CostCurve(linear=2.0 * projections, quadratic=2.0 * 2 * width)
+def _sequence_classifier(config: PretrainedConfig) -> CostCurve:
+    """Of any family: one that is not known here is counted as if it were BERT."""
+    family = FAMILIES.get(config.model_type, BERT)
+    head = 2.0 * config.hidden_size * (config.hidden_size + config.num_labels)
+    layers = _times(family.layer_cost(config), config.num_hidden_layers)
+    return family.entry_cost(config) + layers + CostCurve(constant=head)
 
 
 def _times(curve: CostCurve, count: int) -> CostCurve:
@@ -45,12 +43,8 @@ def _times(curve: CostCurve, count: int) -> CostCurve:
 
 def _multi_exit(network: MultiExitClassifier) -> tuple[CostCurve, ...]:
     config = network.encoder.config
-    embedding = getattr(config, "embedding_size", None) or config.hidden_size
-    spent = CostCurve()
-    if embedding != config.hidden_size:
-        spent = CostCurve(linear=2.0 * embedding * config.hidden_size)
-    tokens = _Tokens()
-    layer, curves, done = _layer(config) + _pooling(network), [], 0
+    spent, tokens = network.family.entry_cost(config), _Tokens()
+    layer, curves, done = network.family.layer_cost(config) + _pooling(network), [], 0
     for stage, depth in enumerate(network.config.exits):
         mix = (depth + 1) * config.hidden_size
         dense = config.hidden_size * (config.hidden_size + network.config.labels)

@@ -1,4 +1,4 @@
-"""The large tier's network: an encoder of the BERT family, a classifier on several of its layers.
+"""The large tier's network: an encoder, a classifier on several of its layers.
 
 After *The Right Tool for the Job* (Schwartz et al. 2020, arXiv 2004.07453): the classifier of an
 exit reads a learned softmax-weighted sum of the pooled states of all layers up to its own.
@@ -7,14 +7,11 @@ exit reads a learned softmax-weighted sum of the pooled states of all layers up 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import PretrainedConfig, PreTrainedModel
-from transformers.masking_utils import create_bidirectional_mask
+from transformers import PreTrainedModel
 
 from services.models.dropping import (
     attention_received,
@@ -22,11 +19,9 @@ from services.models.dropping import (
     projected,
     tokens_kept,
 )
+from services.models.families import family_of
 from services.models.heads import AttentionPool, ExitHead, pool
 from services.models.staged import RowStates, StagedNetwork
-
-if TYPE_CHECKING:
-    from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +46,8 @@ class MultiExitClassifier(StagedNetwork):
 
     def __init__(self, encoder: PreTrainedModel, config: MultiExitConfig) -> None:
         super().__init__()
-        depth = len(encoder_layers(encoder))
+        self.family = family_of(encoder.config)
+        depth = len(self.family.layers(encoder))
         if not config.exits or list(config.exits) != sorted(set(config.exits)):
             raise ValueError(f"exits must be ascending layer numbers, got {config.exits}")
         if config.exits[0] < 1 or config.exits[-1] > depth:
@@ -71,9 +67,11 @@ class MultiExitClassifier(StagedNetwork):
 
     def keep_tokens(self, shares: Sequence[float] | None) -> None:
         """From now on, let this share of a row's tokens go on behind each exit but the last."""
-        if shares is not None and knows_distances(self.encoder):
+        if shares is not None and self.family.attends is None:
             kind = self.encoder.config.model_type
-            raise ValueError(f"encoder type {kind!r} sees distances: it must keep all tokens")
+            raise ValueError(
+                f"encoder type {kind!r} sees where tokens stand: it must keep all of them"
+            )
         borders = len(self.config.exits) - 1
         if shares is not None and (
             len(shares) != borders or not all(0.0 < share <= 1.0 for share in shares)
@@ -111,86 +109,35 @@ class MultiExitClassifier(StagedNetwork):
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None
     ) -> RowStates:
         """Embed a padded batch of (B, T) token ids."""
-        kwargs = {}
-        # DistilBERT knows no segments, whatever its tokenizer says.
-        if token_type_ids is not None and hasattr(self.encoder.config, "type_vocab_size"):
-            kwargs["token_type_ids"] = token_type_ids
-        hidden = self.encoder.get_submodule("embeddings")(input_ids=input_ids, **kwargs)
-        project = getattr(self.encoder, "embeddings_project", None)
-        if project is not None:
-            hidden = project(hidden)
+        hidden = self.family.embed(self.encoder, input_ids, attention_mask, token_type_ids)
         return RowStates(hidden, attention_mask, self._pooled(0, hidden, attention_mask))
 
     def _pooled(self, layer: int, hidden: Tensor, attention_mask: Tensor) -> Tensor:
         """States behind a layer (B, T, H), 0 for the embeddings, as one per row (B, 1, H)."""
+        states = self.family.readable(self.encoder, hidden)
         if self.pools:
-            found: Tensor = self.pools[layer](hidden, attention_mask)
+            found: Tensor = self.pools[layer](states, attention_mask)
         else:
-            found = pool(hidden, attention_mask, self.config.pooling)
+            found = pool(states, attention_mask, self.config.pooling)
         return found.unsqueeze(1)
 
     def run_stage(self, stage: int, rows: RowStates) -> tuple[RowStates, Tensor]:
         """Run the layers between two exits; return the new states and logits (B, C)."""
         first = self.config.exits[stage - 1] if stage else 0
-        layers = encoder_layers(self.encoder)[first : self.config.exits[stage]]
+        layers = self.family.layers(self.encoder)[first : self.config.exits[stage]]
+        run = self.family.runner(self.encoder, rows.hidden, rows.attention_mask)
+        hidden, pooled = rows.hidden, [rows.pooled]
         share = self.share_after(stage)
-        mask = create_bidirectional_mask(
-            config=self.encoder.config,
-            inputs_embeds=rows.hidden,
-            attention_mask=rows.attention_mask,
-        )
-        hidden = rows.hidden
-        distances = _distances(self.encoder, hidden)
-        pooled = [rows.pooled]
-        with projected(layers[-1]) if share < 1.0 else nullcontext() as attention:
+        attends = self.family.attends if share < 1.0 else None
+        with projected(layers[-1], attends or ()) as attention:
             for number, layer in enumerate(layers, start=first + 1):
-                output = layer(hidden, mask, *distances)
-                hidden = output[0] if isinstance(output, tuple) else output
+                hidden = run(layer, hidden)
                 pooled.append(self._pooled(number, hidden, rows.attention_mask))
         states = RowStates(hidden, rows.attention_mask, torch.cat(pooled, dim=1))
         logits = self.heads[stage](states.pooled)
         if attention:
-            queries, keys = attention
+            queries, keys = attention.values()
             heads = self.encoder.config.num_attention_heads
             received = attention_received(queries, keys, states.attention_mask, heads)
             states = keep_most_attended(states, received, share)
         return states, logits
-
-
-FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert", "mpnet")
-
-
-def check_family(config: PretrainedConfig) -> None:
-    """Raise ValueError unless `config` is of an encoder that can be cut into layers here."""
-    if config.model_type not in FAMILIES:
-        known = ", ".join(FAMILIES)
-        raise ValueError(
-            f"encoder type {config.model_type!r} is not supported; use one of: {known}"
-        )
-
-
-def knows_distances(encoder: PreTrainedModel) -> bool:
-    """Whether layers see how far tokens lie apart (MPNet, arXiv 2004.09297), so none may go."""
-    return hasattr(encoder.get_submodule(_stack(encoder)), "compute_position_bias")
-
-
-def _distances(encoder: PreTrainedModel, hidden: Tensor) -> tuple[Tensor, ...]:
-    """What every layer is given beside states and mask: how distances weigh, where they do."""
-    if not knows_distances(encoder):
-        return ()
-    stack = cast("MPNetEncoder", encoder.get_submodule(_stack(encoder)))
-    return (stack.compute_position_bias(hidden),)
-
-
-def _stack(encoder: PreTrainedModel) -> str:
-    return "transformer" if encoder.config.model_type == "distilbert" else "encoder"
-
-
-def encoder_layers(encoder: PreTrainedModel) -> nn.ModuleList:
-    """The transformer layers of an encoder of the BERT family, first to last."""
-    check_family(encoder.config)
-    stack = _stack(encoder)
-    layers = encoder.get_submodule(f"{stack}.layer")
-    if not isinstance(layers, nn.ModuleList):
-        raise TypeError(f"{stack}.layer of {type(encoder).__name__} is no list of layers")
-    return layers

@@ -18,7 +18,6 @@ from training.settings import SmallSettings, TrainSettings
 from training.students import shallow
 
 SHALLOW = "shallow"
-WORDS = "embeddings.word_embeddings.weight"
 KINDS = (*student_kinds.STUDENTS, SHALLOW)
 
 
@@ -50,7 +49,7 @@ def make(
     options = settings.small
     if kind == SHALLOW:
         return shallow.cut(teacher, options.layers, options.narrow)
-    known = teacher.encoder.get_parameter(WORDS).detach().cpu()
+    known = shallow.words_of(teacher.encoder)
     config = StudentConfig(
         vocabulary=len(known),
         labels=len(data.label_names),

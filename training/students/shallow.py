@@ -6,18 +6,18 @@ the embeddings on their main directions, and fresh layers of that width.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel, BertConfig, BertModel, PreTrainedModel
 
+from services.models.families import cut_config, family_of
 from services.models.loading import bare_encoder
 from services.models.multi_exit import MultiExitClassifier
-from training.cut import SHIFTED_FAMILIES
 
-TABLES = ("word_embeddings", "position_embeddings", "token_type_embeddings")
+# Beside the words'; not every family has them.
+TABLES = ("position_embeddings", "token_type_embeddings")
 # Between the two matrices of a layer's feed-forward part, relative to its width.
 INNER = 4
 
@@ -36,9 +36,7 @@ def cut(teacher: MultiExitClassifier, layers: int, width: int | None) -> MultiEx
 
 def _shorter(encoder: PreTrainedModel, layers: int) -> PreTrainedModel:
     """A copy of the embeddings and of the first layers."""
-    config = copy.deepcopy(encoder.config)
-    config.num_hidden_layers = layers
-    shorter = bare_encoder(AutoModel.from_config(config))
+    shorter = bare_encoder(AutoModel.from_config(cut_config(encoder.config, layers)))
     kept = shorter.state_dict().keys()
     weights = encoder.state_dict()
     shorter.load_state_dict({name: weights[name] for name in kept})
@@ -47,31 +45,49 @@ def _shorter(encoder: PreTrainedModel, layers: int) -> PreTrainedModel:
 
 def _narrower(encoder: PreTrainedModel, width: int) -> PreTrainedModel:
     """A BERT of that width, of as many layers, whose embeddings are this encoder's, projected."""
-    known, embeddings = encoder.config, encoder.get_submodule("embeddings")
-    tables = {name: _table(embeddings, name) for name in TABLES if hasattr(embeddings, name)}
-    if known.model_type in SHIFTED_FAMILIES:
-        # These count positions from behind the padding token; BERT counts from 0.
-        tables["position_embeddings"] = tables["position_embeddings"][known.pad_token_id + 1 :]
+    known, words, tables = encoder.config, words_of(encoder), _tables(encoder)
+    positions = tables.get("position_embeddings")
     narrow = BertConfig(
-        vocab_size=len(tables["word_embeddings"]),
+        vocab_size=len(words),
         hidden_size=width,
         num_hidden_layers=known.num_hidden_layers,
         num_attention_heads=_heads(width, known.hidden_size // known.num_attention_heads),
         intermediate_size=INNER * width,
-        max_position_embeddings=len(tables["position_embeddings"]),
+        max_position_embeddings=known.max_position_embeddings
+        if positions is None
+        else len(positions),
         pad_token_id=known.pad_token_id,
     )
     narrower = BertModel(narrow, add_pooling_layer=False)
-    directions = main_directions(tables["word_embeddings"], width)
+    directions = main_directions(words, width)
     with torch.no_grad():
-        for name, table in tables.items():
+        for name, table in {"word_embeddings": words, **tables}.items():
             target = narrower.get_parameter(f"embeddings.{name}.weight")
-            target[: len(table)] = table @ directions
+            # Where the table is narrower than asked for, the rest stays as it begins.
+            target[: len(table), : directions.shape[1]] = table @ directions
     return narrower
 
 
-def _table(embeddings: nn.Module, name: str) -> Tensor:
-    return embeddings.get_parameter(f"{name}.weight").detach().cpu()
+def words_of(encoder: PreTrainedModel) -> Tensor:
+    """The token embeddings (V, H) of any encoder."""
+    return encoder.get_input_embeddings().get_parameter("weight").detach().cpu()
+
+
+def _tables(encoder: PreTrainedModel) -> dict[str, Tensor]:
+    """What else is looked up and added to the words, with positions counted from 0."""
+    family = family_of(encoder.config)
+    embeddings = encoder.get_submodule(family.embeddings)
+    modules = {name: getattr(embeddings, name, None) for name in TABLES}
+    tables = {
+        name: module.get_parameter("weight").detach().cpu()
+        for name, module in modules.items()
+        if isinstance(module, nn.Embedding)
+    }
+    if family.shifted and "position_embeddings" in tables:
+        # These begin behind the padding token.
+        first = encoder.config.pad_token_id + 1
+        tables["position_embeddings"] = tables["position_embeddings"][first:]
+    return tables
 
 
 def _heads(width: int, per_head: int) -> int:

@@ -194,7 +194,7 @@ def test_a_folder_that_may_not_be_written_in_is_said_first(
 
 
 @pytest.mark.parametrize("keep", ["auto", (0.5,)])
-def test_a_backbone_that_knows_distances_keeps_all_tokens(
+def test_a_backbone_that_sees_where_tokens_stand_keeps_all_of_them(
     settings, backbone: Path, tmp_path: Path, keep: str | tuple[float, ...]
 ) -> None:
     folder = shutil.copytree(backbone, tmp_path / "mpnet")
@@ -202,7 +202,7 @@ def test_a_backbone_that_knows_distances_keeps_all_tokens(
         MPNetConfig(vocab_size=400, hidden_size=16, num_hidden_layers=2, num_attention_heads=2)
     ).save_pretrained(folder)
     large = LargeSettings(backbone=str(folder), exits=(1, 2), keep=keep)
-    with pytest.raises(RecipeError, match="sees distances: it must keep all tokens"):
+    with pytest.raises(RecipeError, match="sees where tokens stand: it must keep all of them"):
         prepare(settings(large=large))
 
 

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 from transformers import BertConfig, BertModel
 
-from services.models.multi_exit import MultiExitClassifier, MultiExitConfig, encoder_layers
+from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
 from tests.support.tiny import make_backbone
 from training import large
 from training.batches import encode
@@ -59,7 +59,8 @@ def aims() -> torch.Tensor:
 def reached(network: MultiExitClassifier) -> dict[str, float]:
     """Size of the gradient that came to the embeddings, each layer (from 1) and each head."""
     parts = {"embeddings": network.encoder.get_submodule("embeddings")}
-    parts |= {f"layer {i}": m for i, m in enumerate(encoder_layers(network.encoder), start=1)}
+    layers = network.family.layers(network.encoder)
+    parts |= {f"layer {i}": layer for i, layer in enumerate(layers, start=1)}
     parts |= {f"head {i}": m for i, m in enumerate(network.heads)}
     sizes: dict[str, float] = {}
     for name, part in parts.items():

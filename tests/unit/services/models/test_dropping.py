@@ -13,10 +13,9 @@ from transformers import BertConfig, BertModel
 from services.models.dropping import attention_received, keep_most_attended, tokens_kept
 from services.models.flops import exit_flops
 from services.models.loading import NETWORK, _read_multi_exit, save_tier
-from services.models.multi_exit import MultiExitClassifier, MultiExitConfig, encoder_layers
+from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
 from services.models.staged import RowStates
-from tests.support import tiers
-from tests.unit.services.test_multi_exit_families import ENCODERS
+from tests.support import encoders, tiers
 
 KEEP = (0.6, 0.5)
 
@@ -77,17 +76,16 @@ def test_what_is_received_is_what_eager_attention_gives() -> None:
     given = eager.encoder(ids, mask, output_attentions=True).attentions[0]
     expected = (given * mask[:, None, :, None]).sum(dim=(1, 2))
     hidden = eager.encoder.get_submodule("embeddings")(ids)
-    layer = encoder_layers(eager.encoder)[0]
+    layer = eager.family.layers(eager.encoder)[0]
     queries, keys = (layer.get_submodule(f"attention.self.{n}")(hidden) for n in ("query", "key"))
     found = attention_received(queries, keys, mask, heads=2)
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("name", [name for name in ENCODERS if name != "mpnet"])
+@pytest.mark.parametrize("name", encoders.DROPPING)
 @torch.inference_mode()
 def test_a_row_keeps_the_same_tokens_alone_and_among_others(name: str) -> None:
-    torch.manual_seed(3)
-    encoder = ENCODERS[name]().eval()
+    encoder = encoders.make(name)
     dropping = MultiExitClassifier(encoder, MultiExitConfig((1, 3, 4), 2, keep=KEEP)).eval()
     ids, mask = torch.randint(5, 50, (3, 17)), torch.ones(3, 17, dtype=torch.long)
     mask[0, 4:] = 0
@@ -131,6 +129,23 @@ def test_counted_flops_are_those_that_run_on_what_is_left() -> None:
     counted = float(exit_flops(dropping)[-1].at(lengths).sum())
     assert counted == pytest.approx(counter.get_total_flops(), rel=0.01)
     assert counted < 0.75 * float(exit_flops(network(keep=None))[-1].at(lengths).sum())
+
+
+@torch.inference_mode()
+def test_shared_layers_drop_by_the_attention_of_the_last_one_run() -> None:
+    """ALBERT runs one layer again and again; each exit's tokens are chosen behind its own."""
+    shared = encoders.make("albert")
+    dropping = MultiExitClassifier(shared, MultiExitConfig((2, 4), 2, keep=(0.5,))).eval()
+    states = dropping.embed(
+        torch.randint(5, 50, (1, 12)), torch.ones(1, 12, dtype=torch.long), None
+    )
+    layer = dropping.family.layers(shared)[0]
+    second = layer(states.hidden, None)
+    queries, keys = (layer.get_submodule(f"attention.{name}")(second) for name in ("query", "key"))
+    received = attention_received(queries, keys, states.attention_mask, heads=4)
+    whole = RowStates(layer(second, None), states.attention_mask, states.pooled)
+    found, _ = dropping.run_stage(0, states)
+    torch.testing.assert_close(found.hidden, keep_most_attended(whole, received, 0.5).hidden)
 
 
 @pytest.mark.parametrize("keep", [(0.5,), (0.5, 0.0), (0.5, 1.1), (0.5, 0.5, 0.5)])

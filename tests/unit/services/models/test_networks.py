@@ -5,12 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import BertConfig, BertForSequenceClassification, BertModel
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
+)
 
 from services.models.flops import exit_flops
 from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
 from services.models.sequence_classifier import SequenceClassifier
 from services.models.staged import StagedNetwork
+from tests.support import encoders
 
 
 def config() -> BertConfig:
@@ -57,10 +63,29 @@ def test_padding_and_batch_mates_change_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["multi_exit", "sequence_classifier"])
 @pytest.mark.parametrize("tokens", [7, 40])
-@torch.inference_mode()
 def test_counted_flops_are_those_that_run(name: str, tokens: int) -> None:
-    network = networks()[name]
+    compare_flops(networks()[name], tokens)
+
+
+@pytest.mark.parametrize("name", encoders.NAMES)
+@pytest.mark.parametrize("tokens", [7, 38])
+def test_counted_flops_are_those_that_run_in_every_family(name: str, tokens: int) -> None:
+    encoder = encoders.make(name, attn_implementation="eager")
+    compare_flops(MultiExitClassifier(encoder, MultiExitConfig((1, 2, 4), 3)).eval(), tokens)
+
+
+@pytest.mark.parametrize("name", ["albert", "deberta", "deberta-v2", "modernbert"])
+def test_counted_flops_of_a_classifier_are_those_that_run_in_its_family(name: str) -> None:
+    known = encoders.make(name, attn_implementation="eager").config
+    model = AutoModelForSequenceClassification.from_config(known)
+    compare_flops(SequenceClassifier(model, (0, 1)).eval(), 20)
+
+
+@torch.inference_mode()
+def compare_flops(network: StagedNetwork, tokens: int) -> None:
     ids = torch.randint(5, 50, (1, tokens))
+    # The counter asks where tensors that want gradients come from; here none does.
+    network.requires_grad_(False)
     with FlopCounterMode(display=False) as counter:
         network(ids, torch.ones_like(ids))
     counted = float(exit_flops(network)[-1].at(tokens))

@@ -126,7 +126,7 @@ def test_token_embeddings_begin_as_the_large_tiers_on_their_main_directions() ->
     data, _ = lesson(False)
     teacher = tiers.make_network(labels=2)
     student = fresh.make("static", data, teacher, tiers.make_tokenizer(), settings())
-    known = teacher.encoder.get_parameter(fresh.WORDS).detach()
+    known = teacher.encoder.get_parameter("embeddings.word_embeddings.weight").detach()
     kept = student.get_parameter("tokens.weight").detach()
     distances, found = torch.pdist(known), torch.pdist(kept)
     assert torch.corrcoef(torch.stack([distances, found]))[0, 1] > 0.8

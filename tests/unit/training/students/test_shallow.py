@@ -4,61 +4,31 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import (
-    BertConfig,
-    BertModel,
-    DistilBertConfig,
-    DistilBertModel,
-    ElectraConfig,
-    ElectraModel,
-    MPNetConfig,
-    MPNetModel,
-    PreTrainedModel,
-    RobertaConfig,
-    RobertaModel,
-)
 
 from services.models.flops import exit_flops
 from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
+from tests.support import encoders
 from training.students import shallow
-from training.students.fresh import WORDS
 
-SIZES = {
-    "vocab_size": 50,
-    "hidden_size": 32,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "intermediate_size": 64,
-    "max_position_embeddings": 40,
-    "attn_implementation": "eager",
-}
-DISTILBERT = {"vocab_size": 50, "dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 64}
-ENCODERS = {
-    "bert": lambda: BertModel(BertConfig(**SIZES), add_pooling_layer=False),
-    "roberta": lambda: RobertaModel(
-        RobertaConfig(pad_token_id=1, **SIZES), add_pooling_layer=False
-    ),
-    "mpnet": lambda: MPNetModel(MPNetConfig(pad_token_id=1, **SIZES), add_pooling_layer=False),
-    "electra": lambda: ElectraModel(ElectraConfig(embedding_size=16, **SIZES)),
-    "distilbert": lambda: DistilBertModel(
-        DistilBertConfig(max_position_embeddings=40, attn_implementation="eager", **DISTILBERT)
-    ),
-}
 IDS = torch.tensor([[2, 7, 8, 9, 3], [2, 11, 12, 3, 1]])
 MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]])
 
 
-def teacher(encoder: PreTrainedModel) -> MultiExitClassifier:
-    return MultiExitClassifier(encoder, MultiExitConfig((1, 3), labels=3)).eval()
+def teacher(name: str) -> MultiExitClassifier:
+    return MultiExitClassifier(encoders.make(name), MultiExitConfig((1, 3), labels=3)).eval()
 
 
-@pytest.mark.parametrize("family", ENCODERS)
+def words(network: MultiExitClassifier) -> Tensor:
+    return network.encoder.get_input_embeddings().get_parameter("weight")
+
+
+@pytest.mark.parametrize("family", encoders.NAMES)
 @pytest.mark.parametrize("layers", [1, 2])
 @torch.inference_mode()
 def test_cut_as_it_is_it_has_the_large_tiers_states(family: str, layers: int) -> None:
-    torch.manual_seed(0)
-    large = teacher(ENCODERS[family]())
+    large = teacher(family)
     small = shallow.cut(large, layers, None).eval()
     rows, _ = small.run_stage(0, small.embed(IDS, MASK, None))
     states = large.encoder(input_ids=IDS, attention_mask=MASK, output_hidden_states=True)
@@ -68,7 +38,7 @@ def test_cut_as_it_is_it_has_the_large_tiers_states(family: str, layers: int) ->
 
 
 def test_teaching_the_student_leaves_the_large_tier_as_it_is() -> None:
-    large = teacher(ENCODERS["bert"]())
+    large = teacher("bert")
     before = {name: tensor.clone() for name, tensor in large.state_dict().items()}
     small = shallow.cut(large, 1, None)
     with torch.no_grad():
@@ -77,16 +47,15 @@ def test_teaching_the_student_leaves_the_large_tier_as_it_is() -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in large.state_dict().items())
 
 
-@pytest.mark.parametrize("family", ENCODERS)
+@pytest.mark.parametrize("family", encoders.NAMES)
 @torch.inference_mode()
 def test_a_narrow_one_keeps_how_tokens_lie_to_each_other(family: str) -> None:
-    torch.manual_seed(0)
-    large = teacher(ENCODERS[family]())
-    known = large.encoder.get_parameter(WORDS)
+    large = teacher(family)
+    known = words(large)
     # All variation lies in a few directions, as far as a narrow table can hold it.
     known.copy_(torch.randn(50, 12) @ torch.randn(12, known.shape[1]))
     small = shallow.cut(large, 2, 12).eval()
-    kept = small.encoder.get_parameter(WORDS)
+    kept = words(small)
     torch.testing.assert_close(torch.pdist(kept), torch.pdist(known), atol=1e-2, rtol=1e-3)
     assert small(IDS, MASK).shape == (1, 2, 3)
 
@@ -94,9 +63,9 @@ def test_a_narrow_one_keeps_how_tokens_lie_to_each_other(family: str) -> None:
 @torch.inference_mode()
 def test_a_narrow_one_counts_positions_as_its_own_family_does() -> None:
     """RoBERTa's first position stands behind its padding token, BERT's at 0."""
-    large = teacher(ENCODERS["roberta"]())
+    large = teacher("roberta")
     positions = large.encoder.get_parameter("embeddings.position_embeddings.weight")
-    directions = shallow.main_directions(large.encoder.get_parameter(WORDS), 8)
+    directions = shallow.main_directions(words(large), 8)
     narrow = shallow.cut(large, 1, 8).encoder
     kept = narrow.get_parameter("embeddings.position_embeddings.weight")
     torch.testing.assert_close(kept[0], positions[2] @ directions)
@@ -106,7 +75,7 @@ def test_a_narrow_one_counts_positions_as_its_own_family_does() -> None:
 @pytest.mark.parametrize("width", [None, 12])
 @torch.inference_mode()
 def test_counted_flops_are_those_that_run(width: int | None) -> None:
-    small = shallow.cut(teacher(ENCODERS["bert"]()), 2, width).eval()
+    small = shallow.cut(teacher("bert"), 2, width).eval()
     # Plain attention, whose products torch's counter can see.
     small.encoder.set_attn_implementation("eager")
     ids = torch.randint(5, 50, (1, 20))
