@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
-
 import grpc
 import pytest
 
-from offramp.v1 import router_pb2, router_pb2_grpc
-from router.app import Router
-from services.server import TierServer
-from services.settings import TierSettings
-from tests.support.cascade import settings_for, write_config
+from offramp.v1 import router_pb2_grpc
+from tests.support.whole import batch, cascade
 
 TEXTS = (
     "a warm and funny film",
@@ -25,26 +20,7 @@ TEXTS = (
 @pytest.fixture
 async def router(tiny_bundle, tmp_path):
     """A router that has connected to both tiers."""
-    address = "127.0.0.1:0"
-    server = {"address": address, "metrics_address": address, "drain_seconds": 0}
-    async with AsyncExitStack() as stack:
-        addresses = {}
-        for name in ("small", "large"):
-            settings = {"server": server, "bundle": tiny_bundle, "engine": {"threads": 1}}
-            tier = TierServer(name, TierSettings.model_validate(settings))
-            stack.push_async_callback(tier.close)
-            await tier.start()
-            stack.push_async_callback(tier.drain)
-            await tier.warm_up()
-            addresses[name] = f"127.0.0.1:{tier.port}"
-        policy = {"objective": {"speedup": 3}}
-        config = tmp_path / "config" / "router.yaml"
-        config.parent.mkdir()
-        write_config(config, settings_for(tiny_bundle, addresses, policy=policy))
-        made = Router(config)
-        stack.push_async_callback(made.server.drain)
-        stack.push_async_callback(made.stop)
-        await made.start()
+    async with cascade(tiny_bundle, tmp_path, {"objective": {"speedup": 3}}) as made:
         yield made
 
 
@@ -52,14 +28,6 @@ async def router(tiny_bundle, tmp_path):
 async def stub(router):
     async with grpc.aio.insecure_channel(f"127.0.0.1:{router.server.port}") as channel:
         yield router_pb2_grpc.RouterServiceStub(channel)
-
-
-async def batch(stub, texts, **override):
-    """The Classifications of a batch."""
-    inputs = [{"text": text} for text in texts]
-    request = router_pb2.ClassifyBatchRequest(inputs=inputs, override=override or None)
-    results = (await stub.ClassifyBatch(request, timeout=60)).results
-    return [result.classification for result in results]
 
 
 async def test_a_text_has_one_answer_alone_in_a_batch_and_in_any_order(stub):

@@ -17,7 +17,7 @@ from services.models.loading import read_network, save_tier
 from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
 from tests.support import encoders, tiers
 
-TEXTS = ([2, 7, 8, 3], [2, 9, 3], [2, *range(10, 30), 3])
+TEXTS = ([2, *range(5, 20), 3], [2, 9, 3], [2, *range(10, 30), 3])
 
 
 class PaddingOnly(TextEncoder):
