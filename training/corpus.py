@@ -36,6 +36,8 @@ def read_parts(settings: TrainSettings) -> Parts:
 
     Raises DataError or TooFewToCalibrateError for what cannot be trained on.
     """
+    if settings.validation is not None and settings.hold_out is not None:
+        raise DataError("--hold-out and --validation: give one of the two, a share or a file")
     data = read_labelled(settings.data, settings.columns, settings.rename)
     say(f"{source_name(settings.data)}: {data.rows:,} rows, {len(data):,} distinct texts")
     if settings.limit is not None:

@@ -76,7 +76,7 @@ def test_a_validation_file_is_the_held_out_part_and_leaves_training(
     settings, tmp_path, capsys
 ) -> None:
     validation = write(tmp_path / "v.tsv", reviews(300, 500))
-    prepared = prepare(settings(reviews(0, 400), validation=validation))
+    prepared = prepare(settings(reviews(0, 400), validation=validation, hold_out=None))
     fit, held_out = sides(prepared)
     assert held_out == 200
     assert 250 < fit <= 300
@@ -87,14 +87,14 @@ def test_a_validation_file_is_the_held_out_part_and_leaves_training(
 def test_a_validation_file_with_a_label_of_its_own_is_refused(settings, tmp_path) -> None:
     validation = write(tmp_path / "v.tsv", [*reviews(300, 500), ("2", "so so")])
     with pytest.raises(DataError, match=r"v.tsv, line 202: label '2' is not one of '0', '1'"):
-        prepare(settings(reviews(0, 300), validation=validation))
+        prepare(settings(reviews(0, 300), validation=validation, hold_out=None))
 
 
 def test_a_validation_file_of_pairs_does_not_fit_single_texts(settings, tmp_path) -> None:
     validation = tmp_path / "v.tsv"
     validation.write_text("label\ttext_a\ttext_b\n0\tone\ttwo\n1\tthree\tfour\n")
     with pytest.raises(DataError, match=r"v\.tsv: holds pairs of texts, .* holds single texts"):
-        prepare(settings(reviews(0, 300), validation=validation))
+        prepare(settings(reviews(0, 300), validation=validation, hold_out=None))
 
 
 def test_a_label_that_only_the_validation_file_would_have_is_refused(settings, tmp_path) -> None:
@@ -102,7 +102,7 @@ def test_a_label_that_only_the_validation_file_would_have_is_refused(settings, t
     validation = write(tmp_path / "v.tsv", [*rows, ("rare", "a rare text")])
     data = [*reviews(0, 300), ("rare", "a rare text")]
     with pytest.raises(DataError, match="the training part has no example of: 'rare'"):
-        prepare(settings(data, validation=validation))
+        prepare(settings(data, validation=validation, hold_out=None))
 
 
 def test_a_label_that_the_held_out_part_lacks_is_told(settings, capsys) -> None:
@@ -149,6 +149,7 @@ def test_the_limit_on_tokens_is_chosen_from_the_texts(settings) -> None:
         ({"large": {"exits": (1, 4)}}, RecipeError, r"exits must lie in 1\.\.3"),
         ({"large": {"recipe": "sour"}}, RecipeError, "sour"),
         ({"data": "no/such-file.tsv"}, DataError, "cannot be read"),
+        ({"validation": "v.tsv"}, DataError, "--hold-out and --validation: give one of the two"),
         ({"unlabelled": "no/such-file.txt"}, DataError, "cannot be read"),
     ],
 )
