@@ -18,7 +18,7 @@ HALF = "holds half of a character, as \\ud83d is without what follows it; remove
 
 
 def open_json_lines(path: Path) -> Table:
-    """A file with an object per line; the columns are the keys of the first one."""
+    """A file with an object per line; the columns are the keys of them all."""
 
     def rows(names: Sequence[str]) -> Iterator[tuple[int, Values | Fault]]:
         for line, found in _objects(path):
@@ -28,12 +28,14 @@ def open_json_lines(path: Path) -> Table:
 
 
 def _columns(path: Path) -> tuple[str, ...]:
-    """The keys of the first object. Raises DataError where the file begins with none."""
+    """The keys of all objects. Raises DataError where the file begins with none."""
+    keys: dict[str, None] = {}
     for line, found in _objects(path):
-        if isinstance(found, Fault):
+        if not isinstance(found, Fault):
+            keys.update(dict.fromkeys(found))
+        elif not keys:
             raise DataError(f"{path}, line {line}: {found.message}")
-        return tuple(found)
-    return ()
+    return tuple(keys)
 
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, object] | Fault]]:

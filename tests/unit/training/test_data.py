@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from training.data import Columns, DataError, Text, read_labelled, read_unlabelled, source_name
 from training.data.hub import Name, parse
+from training.data.json_lines import open_json_lines
 
 
 def write(tmp_path: Path, name: str, content: str, encoding: str = "utf-8") -> Path:
@@ -275,6 +276,17 @@ def test_json_that_is_no_lines_of_texts_says_what_is_wrong(
 ) -> None:
     with pytest.raises(DataError, match=message):
         read_labelled(write(tmp_path, "d.jsonl", content))
+
+
+def test_columns_of_json_lines_are_the_keys_of_all_objects(tmp_path: Path) -> None:
+    content = (
+        '{"id": 1, "text": "one"}\n{"text": "two", "label": "b"}\n'
+        '{"label": "a", "text": "three"}\n{"text": "four", "label": null}\n'
+    )
+    path = write(tmp_path, "d.jsonl", content)
+    assert open_json_lines(path).columns == ("id", "text", "label")
+    with pytest.raises(DataError, match="lines 1, 4: the label is empty"):
+        read_labelled(path)
 
 
 def test_characters_that_json_escapes_in_two_halves_are_whole(tmp_path: Path) -> None:
