@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from offramp.bundle.manifest import MANIFEST
 from offramp.errors import OfframpError
 from offramp.names import ALLOWED, is_name
 from training.settings import TrainSettings
@@ -27,7 +28,12 @@ def check(settings: TrainSettings) -> None:
 
 
 def check_free(out: Path) -> None:
-    """Raise OutputError where something stands already."""
+    """Raise OutputError where something stands already; a bundle may only want its report."""
+    if (out / MANIFEST).is_file():
+        raise OutputError(
+            f"{out} exists already, a finished bundle: write its report with offramp report {out}, "
+            "or choose another --out to train anew"
+        )
     if out.exists():
         raise OutputError(f"{out} exists already; choose another --out or remove it")
 

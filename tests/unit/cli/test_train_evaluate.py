@@ -147,6 +147,12 @@ def test_an_output_folder_that_exists_is_kept(offramp, tmp_path):
     assert "exists already" in done.stderr
 
 
+def test_a_bundle_that_is_there_already_can_be_reported_on(offramp, tiny_bundle):
+    done = offramp("train", REVIEWS, "--out", tiny_bundle)
+    assert done.exit_code == 1
+    assert f"offramp report {tiny_bundle}" in " ".join(done.stderr.split())
+
+
 def test_figures_of_a_bundle_come_as_tables(offramp, tiny_bundle):
     done = offramp("evaluate", tiny_bundle, REVIEWS)
     assert done.exit_code == 0, done.stderr
