@@ -20,6 +20,7 @@ from transformers import (
 from offramp.bundle import Manifest, TierSpec, read_manifest, verify_tier
 from offramp.errors import BundleError
 from services.models import student_kinds
+from services.models.families import cut_config
 from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
 from services.models.sequence_classifier import SequenceClassifier
 from services.models.staged import StagedNetwork
@@ -72,11 +73,24 @@ def save_tier(
 ) -> str:
     """Write a network and its tokenizer so that `load_tier` reads them; return the tier's kind."""
     folder.mkdir(parents=True)
+    network = _without_idle_layers(network)
     kind, sizes = _write_config(folder, network)
     (folder / NETWORK).write_text(json.dumps(sizes, indent=2) + "\n", encoding="utf-8")
     save_weights(network, folder / WEIGHTS, precision)
     tokenizer.save_pretrained(folder)
     return kind
+
+
+def _without_idle_layers(network: StagedNetwork) -> StagedNetwork:
+    """A network less the layers behind its last exit, which never run."""
+    if not isinstance(network, MultiExitClassifier):
+        return network
+    encoder, depth = network.encoder, network.config.exits[-1]
+    if depth == len(network.family.layers(encoder)):
+        return network
+    shorter = MultiExitClassifier(first_layers(encoder, depth), network.config)
+    shorter.pools, shorter.heads = network.pools, network.heads
+    return shorter
 
 
 def _write_config(folder: Path, network: StagedNetwork) -> tuple[str, dict[str, object]]:
@@ -119,6 +133,14 @@ _READERS: dict[str, Callable[[Path], StagedNetwork]] = {
     "student": _read_student,
     "sequence_classifier": _read_sequence_classifier,
 }
+
+
+def first_layers(encoder: PreTrainedModel, layers: int) -> PreTrainedModel:
+    """A copy of an encoder's embeddings and of its first layers."""
+    shorter = bare_encoder(AutoModel.from_config(cut_config(encoder.config, layers)))
+    weights = encoder.state_dict()
+    shorter.load_state_dict({name: weights[name] for name in shorter.state_dict()})
+    return shorter
 
 
 def bare_encoder(encoder: PreTrainedModel) -> PreTrainedModel:

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, BertConfig, BertModel, PreTrainedModel
+from transformers import BertConfig, BertModel, PreTrainedModel
 
-from services.models.families import cut_config, family_of
-from services.models.loading import bare_encoder
+from services.models.families import family_of
+from services.models.loading import first_layers
 from services.models.multi_exit import MultiExitClassifier
 
 # Beside the words'; not every family has them.
@@ -27,20 +27,11 @@ def cut(teacher: MultiExitClassifier, layers: int, width: int | None) -> MultiEx
 
     width: None for the teacher's own.  Layers of another width begin at random.
     """
-    encoder = _shorter(teacher.encoder, layers)
+    encoder = first_layers(teacher.encoder, layers)
     if width is not None:
         encoder = _narrower(encoder, width)
     config = replace(teacher.config, exits=(layers,), keep=None)
     return MultiExitClassifier(encoder, config)
-
-
-def _shorter(encoder: PreTrainedModel, layers: int) -> PreTrainedModel:
-    """A copy of the embeddings and of the first layers."""
-    shorter = bare_encoder(AutoModel.from_config(cut_config(encoder.config, layers)))
-    kept = shorter.state_dict().keys()
-    weights = encoder.state_dict()
-    shorter.load_state_dict({name: weights[name] for name in kept})
-    return shorter
 
 
 def _narrower(encoder: PreTrainedModel, width: int) -> PreTrainedModel:

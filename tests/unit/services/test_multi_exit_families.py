@@ -111,6 +111,19 @@ def test_a_bundle_brings_it_back(classifier: MultiExitClassifier, tmp_path: Path
     assert torch.equal(back(ids, torch.ones_like(ids)), classifier(ids, torch.ones_like(ids)))
 
 
+@torch.inference_mode()
+def test_layers_behind_the_last_exit_stay_out_of_a_bundle(
+    classifier: MultiExitClassifier, tmp_path: Path
+) -> None:
+    shallower = classifier.with_exits((1, 3))
+    kind = save_tier(tmp_path / "large", shallower, tiers.make_tokenizer(), "fp32")
+    back = read_network(tmp_path / "large", kind)
+    assert isinstance(back, MultiExitClassifier)
+    assert len(back.family.layers(back.encoder)) == 3
+    ids = torch.randint(5, 50, (2, 9))
+    assert torch.equal(back(ids, torch.ones_like(ids)), shallower(ids, torch.ones_like(ids)))
+
+
 @pytest.mark.parametrize("name", ["modernbert", "nomic_bert", "eurobert"])
 @torch.inference_mode()
 def test_turns_stay_exact_where_weights_are_cast(name: str) -> None:
