@@ -58,20 +58,20 @@ DATA_SETS = (
         seeds=1, epochs=2, hold_out=0.1,
     ),
     DataSet(
-        "qnli", "QNLI", "qnli/train.tsv", "qnli/dev.tsv", seeds=1, epochs=5, learning_rate=1e-4
+        "qnli", "QNLI", "qnli/train.tsv", "qnli/dev.tsv", seeds=1, epochs=5
     ),
     DataSet(
         "mrpc", "MRPC", "mrpc/train.tsv", "mrpc/test.tsv",
-        seeds=3, epochs=10, learning_rate=1e-4, hold_out=0.25,
+        seeds=3, epochs=8, hold_out=0.25,
     ),
     DataSet(
         "rte", "RTE", "rte/train.tsv", "rte/dev.tsv",
-        seeds=3, epochs=15, learning_rate=1e-4, hold_out=0.25,
+        seeds=3, epochs=10, hold_out=0.25,
     ),
     # The training pairs are written normally, the test pairs without punctuation.
     DataSet(
         "snli", "SNLI", "cad_snli_revised/train.tsv", "snli/test.tsv",
-        seeds=1, epochs=8, learning_rate=1e-4, bare=True,
+        seeds=1, epochs=8, bare=True,
     ),
 )  # fmt: skip
 NAMES = tuple(found.name for found in DATA_SETS)

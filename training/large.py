@@ -84,7 +84,8 @@ def train(
     options = settings.large
     network, tokenizer = build(options, len(data.label_names))
     rng = np.random.default_rng(settings.seed)
-    mask = WordMask(tokenizer, options.mask_words, rng)
+    # What pairs have in common is what is learned from them: with words hidden it is not there.
+    mask = WordMask(tokenizer, 0.0 if data.pairs else options.mask_words, rng)
     for phase in recipe(options.recipe)(network, options):
         texts, aims = _lessons(data, options, unlabelled if phase.unlabelled else None)
         encoded = encode(tokenizer, texts, settings.max_tokens)

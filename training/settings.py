@@ -26,7 +26,7 @@ class LargeSettings:
     backbone_first: `taught` as FastBERT published it: the earlier exits learn on a frozen backbone.
     layer_decay: learning rate of a layer relative to the layer above it.
     mask_words: share of tokens hidden at every step, so that the model cannot learn texts by heart;
-        what it knows by heart it is too sure of.
+        what it knows by heart it is too sure of. Of pairs none is hidden.
     average: decay of the running mean of the weights, which is what is kept.
     mean_teacher: share of that mean's own answers in what is learned from the second epoch on.
     whole_texts: weight of a text that is no fragment of another one, where fragments weigh 1: whole

@@ -3,8 +3,8 @@
 The rule is the same for every method: the cheapest cascade whose expected accuracy on the choosing
 evidence is within the allowed loss of the full model's. A label is a noisy reading of the chance of
 being right, and a loss of half a point on a few hundred examples is one or two of them; so the
-expected accuracy is the mean of the label and of the full model's calibrated probability. What noise
-is left is reported beside the loss as its standard error.
+expected accuracy is the mean of the label and of the full model's calibrated probability. What
+noise is left is reported beside the loss as its standard error.
 """
 
 from __future__ import annotations

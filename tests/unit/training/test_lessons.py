@@ -28,12 +28,12 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.make_backbone(tmp_path_factory.mktemp("backbone"))
 
 
-def learned(backbone: Path, **options: object) -> torch.Tensor:
-    """The last classifier's weights after training on six texts."""
+def learned(backbone: Path, data: LabelledTexts = DATA, **options: object) -> torch.Tensor:
+    """The last classifier's weights after training on six texts or pairs."""
     large = LargeSettings(backbone=str(backbone), exits=(1, 3), batch_size=1, learning_rate=1e-3)
     torch.manual_seed(0)
     settings = tiny.settings(backbone / "out", backbone, large=replace(large, **options))
-    network, _ = train(DATA, settings)
+    network, _ = train(data, settings)
     return network.state_dict()["heads.1.out.weight"]
 
 
@@ -52,3 +52,11 @@ def test_a_whole_text_does_not_weigh_what_a_fragment_weighs(backbone: Path) -> N
     same = learned(backbone, epochs=1, whole_texts=1.0)
     assert torch.equal(same, learned(backbone, epochs=1, whole_texts=1.0))
     assert not torch.equal(same, learned(backbone, epochs=1, whole_texts=2.0))
+
+
+def test_words_are_hidden_in_texts_but_not_in_pairs(backbone: Path) -> None:
+    pairs = replace(DATA, texts=tuple(replace(text, pair="a warm plot") for text in DATA.texts))
+    for data, hidden in ((DATA, True), (pairs, False)):
+        seen = learned(backbone, data, epochs=1, mask_words=0.0)
+        masked = learned(backbone, data, epochs=1, mask_words=0.5)
+        assert torch.equal(seen, masked) is not hidden
