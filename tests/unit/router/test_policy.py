@@ -71,12 +71,11 @@ def test_max_cost_allows_the_deepest_exit_within_it(thresholds, max_cost):
     assert found.last == 3 or COSTS[found.last + 1] > max_cost
 
 
-@given(vectors, wishes)
-def test_of_max_cost_and_last_exit_the_shallower_counts(thresholds, wish):
-    assume(wish.max_cost is not None and wish.last_exit is not None)
-    found = bounds(thresholds, wish)
-    by_cost = bounds(thresholds, Wishes(max_cost=wish.max_cost)).last
-    assert found.last == min(by_cost, EXITS.index(wish.last_exit))
+@given(vectors, st.floats(COSTS[0], 2), st.sampled_from(EXITS))
+def test_of_max_cost_and_last_exit_the_shallower_counts(thresholds, max_cost, last_exit):
+    found = bounds(thresholds, Wishes(max_cost=max_cost, last_exit=last_exit))
+    by_cost = bounds(thresholds, Wishes(max_cost=max_cost)).last
+    assert found.last == min(by_cost, EXITS.index(last_exit))
 
 
 @given(vectors)
