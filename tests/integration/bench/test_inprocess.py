@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.inprocess import Engines
 from bench.papers.comparison import Bundles
 from bench.papers.timing import time_in_turn
+from offramp.decision.evidence import Evidence
+from offramp.decision.plan import NEVER
 from tests.support.tiny import RENAME, REVIEWS
-from training.compare.cascade import Examples, examples_of
+from training.compare.cascade import Cascade, Examples, examples_of
 from training.compare.methods import FULL, METHODS
 from training.compare.ways import compare
 
 EXAMPLES = 200
+ROUNDING = 1e-5
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -31,17 +35,28 @@ def comparison(tiny_bundle: Path, tmp_path_factory):
     bundles = Bundles(tiny_bundle, {})
     choosing = examples_of(bundles.evidence())
     evidence, texts = bundles.scored(data, work)
-    return bundles, compare(METHODS, choosing, Examples(evidence, choosing.full_temperature)), texts
+    measured = Examples(evidence, choosing.full_temperature)
+    return bundles, compare(METHODS, choosing, measured), texts, evidence
+
+
+def clear(cascade: Cascade, evidence: Evidence) -> bool:
+    """No threshold stands within rounding of a confidence: batches differ in the last digits."""
+    thresholds = np.asarray(cascade.thresholds)[:, None]
+    scores = cascade.view.of(evidence).confidences(cascade.measure)
+    near = np.abs(scores - thresholds) < ROUNDING
+    return not (near & (thresholds > 0) & (thresholds < NEVER)).any()
 
 
 def test_every_method_answers_as_scoring_foretold(comparison):
-    bundles, ways, texts = comparison
+    bundles, ways, texts, evidence = comparison
     engines = Engines(bundles.evidence().exits, bundles.homes, batch=16)
     foretold = {
         cascade: measured.outcome
         for way in ways
         for cascade, measured in list(zip(way.cascades, way.measured, strict=True))[::8]
+        if clear(cascade, evidence)
     }
+    assert all(foretold.keys() & set(way.cascades) for way in ways)
     full = next(way for way in ways if way.method is FULL)
     timings = time_in_turn(engines, full.cascades[0], foretold, texts.texts, repeats=1)
     assert {timing.differing for timing in timings.values()} == {0}
@@ -49,8 +64,7 @@ def test_every_method_answers_as_scoring_foretold(comparison):
 
 
 def test_an_escalated_text_reaches_the_large_tier(comparison):
-    bundles, ways, texts = comparison
-    evidence = bundles.evidence()
+    bundles, ways, texts, evidence = comparison
     two = next(way for way in ways if way.method.name == "two tiers only")
     never = next(c for c in two.cascades if c.thresholds[0] >= 1.0)
     served = Engines(evidence.exits, bundles.homes, batch=16).build(never).run(texts.texts)
