@@ -20,6 +20,16 @@ class Precision(StrEnum):
     BF16 = "bf16"
 
 
+MeasureName = Annotated[
+    str,
+    typer.Option(
+        "--confidence", metavar="NAME", help="`max_prob`, `margin`, `entropy` or `learned`."
+    ),
+]
+ComputePrecision = Annotated[
+    Precision, typer.Option(help="What the models compute in; needs evidence in it.")
+]
+
 DEFAULT_ADDRESS = "localhost:50051"
 
 Address = Annotated[

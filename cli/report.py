@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Precision, measure_named
+from cli.options import ComputePrecision, MeasureName, Precision, measure_named
 from cli.train import LabelColumn, PairColumn, TextColumn
 
 
@@ -33,12 +33,8 @@ def report(
     label_column: LabelColumn = None,
     text_column: TextColumn = None,
     pair_column: PairColumn = None,
-    confidence: Annotated[
-        str, typer.Option(metavar="NAME", help="`max_prob`, `margin`, `entropy` or `learned`.")
-    ] = "max_prob",
-    precision: Annotated[
-        Precision, typer.Option(help="What the models compute in; needs evidence in it.")
-    ] = Precision.FP32,
+    confidence: MeasureName = "max_prob",
+    precision: ComputePrecision = Precision.FP32,
     examples: Annotated[
         int,
         typer.Option(min=0, help="Texts of each kind to show, as they are; 0 leaves them out."),
