@@ -1,4 +1,9 @@
-"""How a benchmark ends: tables for people, a Markdown and a JSON file, and one line of JSON."""
+"""How a benchmark ends: tables for people, a Markdown and a JSON file, and one line of JSON.
+
+A benchmark takes hours for all data sets and its figures are comparable within a set only, so a
+run replaces in the files what it ran and leaves the other sets as they are; each says where and
+when it was measured.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +22,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 import offramp
+from offramp.errors import OfframpError
 
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "scikit-learn")
 CPU_INFO = Path("/proc/cpuinfo")
@@ -31,6 +37,18 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a run found on one data set.
+
+    figures: for JSON; what stands under `curves` is written to the file but not printed.
+    tables: of the set alone; those of several sets under the same title are shown as one.
+    """
+
+    figures: Mapping[str, Any]
+    tables: Sequence[Table]
 
 
 def machine() -> dict[str, Any]:
@@ -54,30 +72,54 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def write(
-    name: str, about: str, figures: Mapping[str, Any], tables: Sequence[Table], out: Path
-) -> dict[str, Any]:
-    """Write out/name.json and out/name.md; return what the JSON file holds."""
-    made = datetime.now(UTC).isoformat(timespec="seconds")
-    record = {"made": made, "machine": machine(), **figures}
+def write(name: str, about: str, parts: Mapping[str, Part], out: Path) -> dict[str, Any]:
+    """Put the parts into out/name.json and out/name.md; return what the JSON file holds then."""
+    made = {"made": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
+    sets = _written(out / f"{name}.json") | {
+        title: {**made, **part.figures, "tables": [asdict(table) for table in part.tables]}
+        for title, part in parts.items()
+    }
     out.mkdir(parents=True, exist_ok=True)
+    record = {"sets": sets}
     (out / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    (out / f"{name}.md").write_text(_markdown(name, about, record, tables), encoding="utf-8")
+    (out / f"{name}.md").write_text(_markdown(name, about, sets), encoding="utf-8")
     return record
 
 
-def publish(
-    name: str, about: str, figures: Mapping[str, Any], tables: Sequence[Table], out: Path
-) -> None:
-    """Write the files, show the tables, and print the last line.
-
-    figures: for JSON; what stands under `curves` is written to the file but not printed.
-    """
-    record = write(name, about, figures, tables, out)
+def publish(name: str, about: str, parts: Mapping[str, Part], out: Path) -> dict[str, Any]:
+    """Write the files, show the tables of this run, and print its last line."""
+    record = write(name, about, parts, out)
     console = Console(width=None if Console().is_terminal else WIDTH)
-    for table in tables:
+    for table in joined([table for part in parts.values() for table in part.tables]):
         _show(table, console)
-    print(json.dumps({key: value for key, value in record.items() if key != "curves"}))
+    print(json.dumps({"sets": {key: _brief(record["sets"][key]) for key in parts}}))
+    return record
+
+
+def joined(tables: Sequence[Table]) -> list[Table]:
+    """Tables of the same title, columns and note made one, where the first of them stands."""
+    found: dict[tuple[str, tuple[str, ...], str], list[Sequence[str]]] = {}
+    for table in tables:
+        found.setdefault((table.title, tuple(table.columns), table.note), []).extend(table.rows)
+    return [Table(title, columns, rows, note) for (title, columns, note), rows in found.items()]
+
+
+def _written(path: Path) -> dict[str, Any]:
+    """The sets of a file that earlier runs wrote."""
+    if not path.is_file():
+        return {}
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["sets"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise OfframpError(
+            f"{path} is not what this benchmark writes ({error!r}); move it away or name another "
+            "folder with --out"
+        ) from None
+    return found
+
+
+def _brief(figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in figures.items() if key not in ("curves", "tables")}
 
 
 def _show(table: Table, console: Console) -> None:
@@ -87,16 +129,20 @@ def _show(table: Table, console: Console) -> None:
     console.print(shown)
 
 
-def _markdown(name: str, about: str, record: Mapping[str, Any], tables: Sequence[Table]) -> str:
-    made_on = record["machine"]
-    versions = ", ".join(f"{key} {made_on[key]}" for key in ("python", "offramp", *PACKAGES))
-    head = f"""# bench.{name}
+def _markdown(name: str, about: str, sets: Mapping[str, Any]) -> str:
+    tables = joined([Table(**table) for found in sets.values() for table in found["tables"]])
+    made = Table(
+        "Where and when",
+        ["set", "made", "processor", "cores", "threads", *PACKAGES],
+        [_made(name, found) for name, found in sets.items()],
+    )
+    return "\n".join([f"# bench.{name}\n\n{about}", *map(_markdown_table, [*tables, made])])
 
-{about}
 
-Made {record["made"]} on {made_on["cpu"]}, {made_on["cores"]} cores, with {versions}.
-"""
-    return "\n".join([head, *map(_markdown_table, tables)])
+def _made(name: str, found: Mapping[str, Any]) -> list[str]:
+    on = found["machine"]
+    where = [on[key] for key in ("cpu", "cores", "torch_threads", *PACKAGES)]
+    return [name, found["made"], *map(str, where)]
 
 
 def _markdown_table(table: Table) -> str:

@@ -14,16 +14,15 @@ by NLL, ECE, AUROC and AURC of every exit, and by what the cascade costs where n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from bench import options as shared
 from bench import publishing
 from bench.bundles import trained
-from bench.confidence import tables
-from bench.confidence.figures import Figures, figures
-from bench.crossfit import COSTS
+from bench.confidence.figures import figures
+from bench.confidence.tables import record, tables
 from bench.datasets import DataSet
 from bench.options import Options
+from bench.publishing import Part
 from bench.scores import pooled, scored
 from offramp.bundle import read_evidence, read_manifest
 
@@ -47,15 +46,17 @@ class ConfidenceOptions(Options):
     with_test: bool
 
 
-def run_set(data_set: DataSet, options: ConfidenceOptions) -> Figures:
-    """Figures of a set on the bundle of its first seed."""
+def part(data_set: DataSet, options: ConfidenceOptions) -> Part:
+    """What is kept of a set: figures on the bundle of its first seed."""
     settings = options.training(data_set, options.seeds_of(data_set)[0], exits="all")
     bundle = trained(settings, options.work)
     evidence = read_evidence(bundle, read_manifest(bundle))
     if options.with_test:
         test, _ = scored(bundle, options.data / data_set.test, options.work)
         evidence = pooled(evidence, test)
-    return figures(evidence, options.splits)
+    found = figures(evidence, options.splits)
+    asked = {"splits": options.splits, "with_test": options.with_test}
+    return Part(asked | record(found), tables(data_set.title, found))
 
 
 def parse() -> ConfidenceOptions:
@@ -72,26 +73,11 @@ def parse() -> ConfidenceOptions:
     return shared.read(ConfidenceOptions, parser.parse_args())
 
 
-def record(found: dict[str, Figures], options: ConfidenceOptions) -> dict[str, Any]:
-    """What the JSON file holds."""
-    return {
-        "splits": options.splits,
-        "with_test": options.with_test,
-        "sets": {name: tables.record(figure) for name, figure in found.items()},
-        "curves": {
-            "cost": COSTS.tolist(),
-            **{name: tables.curves(figure) for name, figure in found.items()},
-        },
-    }
-
-
 def main() -> None:
     """Compare, show, and end with one JSON object."""
     options = parse()
-    sets = options.data_sets
-    found = {data_set.name: run_set(data_set, options) for data_set in sets}
-    shown = tables.tables({data_set.name: data_set.title for data_set in sets}, found)
-    publishing.publish("confidence", __doc__ or "", record(found, options), shown, options.out)
+    parts = {data_set.name: part(data_set, options) for data_set in options.data_sets}
+    publishing.publish("confidence", __doc__ or "", parts, options.out)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -29,13 +28,9 @@ THRESHOLDS = (
 )
 
 
-def tables(titles: Mapping[str, str], found: Mapping[str, Figures]) -> list[Table]:
-    """Four per set."""
-    return [
-        table(titles[name], figures)
-        for name, figures in found.items()
-        for table in (_calibration, _ranking, _costs, _thresholds)
-    ]
+def tables(title: str, found: Figures) -> list[Table]:
+    """Four of a set."""
+    return [table(title, found) for table in (_calibration, _ranking, _costs, _thresholds)]
 
 
 def _calibration(title: str, found: Figures) -> Table:
@@ -106,7 +101,7 @@ def _at(mean: NDArray[np.float64], ahead: NDArray[np.float64], cost: float) -> s
 
 
 def record(found: Figures) -> dict[str, Any]:
-    """The figures of one set for JSON; curves stand apart."""
+    """The figures of one set for JSON."""
     return {
         "examples": found.examples,
         "full_accuracy": found.full,
@@ -134,10 +129,11 @@ def record(found: Figures) -> dict[str, Any]:
             name: {f"{s}x": at(curves.mean(axis=0), 1 / s) for s in SPEEDUPS}
             for name, curves in found.families.items()
         },
+        "curves": {"cost": COSTS.tolist(), "accuracy": _curves(found)},
     }
 
 
-def curves(found: Figures) -> dict[str, list[float | None]]:
+def _curves(found: Figures) -> dict[str, list[float | None]]:
     """Accuracy at the costs of `bench.crossfit`, by family of thresholds; None where it cannot."""
     return {
         name: [None if np.isnan(a) else round(float(a), 5) for a in family.mean(axis=0)]

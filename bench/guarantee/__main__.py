@@ -16,6 +16,8 @@ from bench import options, publishing
 from bench.guarantee.pool import gathered, save, saved
 from bench.guarantee.splits import CERTIFYING, CHOOSING, Parting, cases, splits
 from bench.guarantee.tables import Row, rows, tables
+from bench.publishing import Part
+from offramp.bundle import read_manifest
 from offramp.decision.evidence import Evidence
 from training.progress import step
 
@@ -26,7 +28,7 @@ examples:
   python -m bench.guarantee --bundle runs/imdb --evidence imdb.npz --splits 500
 
 Use texts that the bundle's models never saw. Tables are printed and land in OUT/guarantee.md and
-OUT/guarantee.json. The last line is one JSON object.
+OUT/guarantee.json, where those of other bundles stay. The last line is one JSON object.
 """
 
 
@@ -71,7 +73,6 @@ def measure(pool: Evidence, chosen: Options) -> list[Row]:
 def record(pool: Evidence, found: list[Row], chosen: Options) -> dict[str, Any]:
     """What the JSON file holds."""
     return {
-        "bundle": chosen.bundle.name,
         "examples": len(pool.labels),
         "splits": chosen.splits,
         "seed": chosen.seed,
@@ -153,8 +154,10 @@ def main() -> None:
     chosen = parse()
     pool = examples(chosen)
     found = measure(pool, chosen)
-    shown = tables(found, chosen.delta, chosen.parting.sizes(len(pool.labels)))
-    publishing.publish("guarantee", __doc__ or "", record(pool, found, chosen), shown, chosen.out)
+    name = read_manifest(chosen.bundle).name
+    shown = tables(name, found, chosen.delta, chosen.parting.sizes(len(pool.labels)))
+    parts = {name: Part(record(pool, found, chosen), shown)}
+    publishing.publish("guarantee", __doc__ or "", parts, chosen.out)
 
 
 if __name__ == "__main__":

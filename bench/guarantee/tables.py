@@ -20,8 +20,8 @@ NAMES = {
     NAIVE: "no guarantee",
 }
 TITLES = {
-    Loss.ACCURACY: "Points of accuracy lost to full depth",
-    Loss.DISAGREEMENT: "Per cent of answers that differ from full depth",
+    Loss.ACCURACY: "points of accuracy lost to full depth",
+    Loss.DISAGREEMENT: "per cent of answers that differ from full depth",
 }
 NOTE = (
     "Refused: share of all splits where the evidence is too thin. Above ε: share of all splits "
@@ -84,14 +84,14 @@ def _row(case: Case, found: Sequence[Split]) -> Row:
     )
 
 
-def tables(found: Sequence[Row], delta: float, sizes: Mapping[str, int]) -> list[Table]:
-    """One per loss."""
+def tables(name: str, found: Sequence[Row], delta: float, sizes: Mapping[str, int]) -> list[Table]:
+    """One per loss; `name` says whose evidence it is."""
     said = ", ".join(f"{count:,} {name}" for name, count in sizes.items())
     columns = ["ε", "method", "refused", "above ε", "test part alone"]
     columns += ["mean loss", "speedup", "kept"]
     return [
         Table(
-            f"{title} ({said})",
+            f"{name}: {title} ({said})",
             columns,
             [_cells(row) for row in found if row.case.loss is loss],
             NOTE.format(delta=delta),

@@ -13,20 +13,18 @@ the other in every round, against the same large tier at full depth with no exit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from bench import options as shared
 from bench import publishing
 from bench.datasets import NAMES, DataSet
 from bench.options import Options
-from bench.papers import tables
 from bench.papers.comparison import Comparison, Timed, compare_on, train_all
 from bench.papers.picture import draw
-from bench.papers.points import GRID
-from bench.papers.tables import SetReport
+from bench.papers.record import record
+from bench.papers.tables import tables
+from bench.publishing import Part
 
 EXAMPLES = """\
 examples:
@@ -34,8 +32,9 @@ examples:
   python -m bench.papers --data data --sets sst2,ag_news --alone
   python -m bench.papers --data data --sets rte --limit 600 --repeats 1 --out /tmp/trial
 
-Tables are printed and land in OUT/papers.md and OUT/papers.json, the curves in --plot. The last
-line is one JSON object. Training is the long part; its bundles stay in --work.
+Tables are printed and land in OUT/papers.md and OUT/papers.json, the curves in --plot; sets that
+were measured before and are not named in --sets stay there. The last line is one JSON object.
+Training is the long part; its bundles stay in --work.
 """
 
 
@@ -91,28 +90,21 @@ def parse() -> PapersOptions:
     return shared.read(PapersOptions, parser.parse_args())
 
 
-def figures(reports: Mapping[DataSet, SetReport], options: PapersOptions) -> dict[str, Any]:
-    """What the JSON file holds of the sets that are done."""
-    curves = {data_set.name: report.curves for data_set, report in reports.items()}
-    return {
-        "timed": asdict(options.clock),
-        "sets": {data_set.name: report.record for data_set, report in reports.items()},
-        "curves": {"speedup_flops": [round(float(speedup), 3) for speedup in GRID], **curves},
-    }
+def part(data_set: DataSet, options: PapersOptions) -> Part:
+    """What is kept of a set."""
+    found = compare_set(data_set, options)
+    figures = {"title": data_set.title, "timed": asdict(options.clock), **record(found)}
+    return Part(figures, tables(data_set.title, found, options.clock))
 
 
 def main() -> None:
     """Compare, show, draw, and end with one JSON object; every set is written when it is done."""
     options = parse()
-    about, reports = __doc__ or "", {}
+    about, parts = __doc__ or "", {}
     for data_set in options.data_sets:
-        reports[data_set] = tables.report(data_set.title, compare_set(data_set, options))
-        found = figures(reports, options)
-        shown = tables.tables(list(reports.values()), options.clock)
-        publishing.write("papers", about, found, shown, options.out)
-    titles = {data_set.name: data_set.title for data_set in reports}
-    draw(found["curves"], found["sets"], titles, options.plot)
-    publishing.publish("papers", about, found, shown, options.out)
+        parts[data_set.name] = part(data_set, options)
+        publishing.write("papers", about, parts, options.out)
+    draw(publishing.publish("papers", about, parts, options.out)["sets"], options.plot)
 
 
 if __name__ == "__main__":

@@ -21,19 +21,17 @@ INK, OWN = "#1f2933", "#0b7285"
 COLOURS = ("#e8590c", "#9c36b5", "#5c940d", "#868e96", "#c2255c", "#1971c2")
 
 
-def draw(
-    curves: Mapping[str, Any], sets: Mapping[str, Any], titles: Mapping[str, str], path: Path
-) -> None:
-    """Draw `curves` (by set, accuracy by method at curves["speedup_flops"]) into an SVG file."""
+def draw(sets: Mapping[str, Any], path: Path) -> None:
+    """Draw the sets of papers.json into an SVG file."""
     mpl.rcParams.update({"svg.hashsalt": "offramp", "font.size": 9, "text.color": INK})
-    rows = math.ceil(len(titles) / COLUMNS)
+    rows = math.ceil(len(sets) / COLUMNS)
     figure, grid = plt.subplots(
         rows, COLUMNS, figsize=(10.5, 2.9 * rows + 0.6), squeeze=False, layout="constrained"
     )
     panels = list(grid.flat)
-    for axes, (name, title) in zip(panels, titles.items(), strict=False):
-        _panel(axes, curves["speedup_flops"], curves[name], sets[name]["full_accuracy"], title)
-    for axes in panels[len(titles) :]:
+    for axes, found in zip(panels, sets.values(), strict=False):
+        _panel(axes, found["curves"], found["full_accuracy"], found["title"])
+    for axes in panels[len(sets) :]:
         axes.set_visible(False)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
@@ -42,20 +40,19 @@ def draw(
     plt.close(figure)
 
 
-def _panel(
-    axes: Axes, speedups: list[float], curves: Mapping[str, Any], full: float, title: str
-) -> None:
+def _panel(axes: Axes, curves: Mapping[str, Any], full: float, title: str) -> None:
     axes.axhline(100 * full, color=INK, linewidth=0.8, linestyle="--", label=FULL.name)
     others = iter(COLOURS)
     highest = full
-    for name, accuracies in curves.items():
+    for name, accuracies in curves["accuracy"].items():
         if name == FULL.name:
             continue
         values = [math.nan if a is None else 100 * a for a in accuracies]
         highest = max([highest, *(a for a in accuracies if a is not None)])
         ours = name == OURS.name
         colour = OWN if ours else next(others)
-        axes.plot(speedups, values, color=colour, linewidth=2.2 if ours else 1.1, label=name)
+        width = 2.2 if ours else 1.1
+        axes.plot(curves["speedup_flops"], values, color=colour, linewidth=width, label=name)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
     axes.xaxis.set_minor_formatter(NullFormatter())

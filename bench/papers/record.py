@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.papers.comparison import Comparison
-from bench.papers.points import curve, read_off
+from bench.papers.points import GRID, curve, read_off
 from bench.papers.verdict import Reached, behind, best, gaps
 from training.compare.operating import LIMITS
 
@@ -61,6 +61,7 @@ def record(comparisons: Sequence[Comparison]) -> dict[str, Any]:
         },
         "behind": [asdict(gap) for gap in behind(compared)],
         "seeds": [_seed(comparison) for comparison in comparisons],
+        "curves": _curves(comparisons),
     }
 
 
@@ -97,10 +98,11 @@ def _seed(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def curves(comparisons: Sequence[Comparison]) -> dict[str, list[float | None]]:
+def _curves(comparisons: Sequence[Comparison]) -> dict[str, Any]:
     """Accuracy by method at the speedups of GRID, mean over the seeds; None beyond its reach."""
-    found = {}
+    found: dict[str, list[float | None]] = {}
     for place, way in enumerate(comparisons[0].ways):
         mean = np.mean([curve(c.ways[place]) for c in comparisons], axis=0)
         found[way.method.name] = [None if np.isnan(a) else round(float(a), 5) for a in mean]
-    return found
+    speedups = [round(float(speedup), 3) for speedup in GRID]
+    return {"speedup_flops": speedups, "accuracy": found}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 
 from bench.papers.comparison import Comparison, Timed
 from bench.papers.points import GRID, read_off
-from bench.papers.record import curves, full_accuracy, label, reached, record
+from bench.papers.record import full_accuracy, label, reached
 from bench.papers.verdict import Gap, Reached, behind, best, gaps, level, worst
 from bench.publishing import Table
 from training.compare.methods import OURS
@@ -41,27 +40,12 @@ EVERYWHERE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SetReport:
-    """What is kept of a data set: its figures for JSON, its curves, and its rows of each table."""
-
-    record: Mapping[str, Any]
-    curves: Mapping[str, Sequence[float | None]]
-    rows: tuple[Rows, ...]
-
-
-def report(title: str, comparisons: Sequence[Comparison]) -> SetReport:
-    """All that is said of a set, from its seeds."""
+def tables(title: str, comparisons: Sequence[Comparison], timed: Timed) -> list[Table]:
+    """All tables of a set, from its seeds, in the order that a reader needs them."""
     parts = (_sizes, _methods, _best, _everywhere, _exits, _read)
-    rows = tuple(make(title, comparisons) for make in parts)
-    return SetReport(record(comparisons), curves(comparisons), rows)
-
-
-def tables(reports: Sequence[SetReport], timed: Timed) -> list[Table]:
-    """All tables, in the order that a reader needs them."""
     return [
-        Table(title, columns, [row for report in reports for row in report.rows[place]], note)
-        for place, (title, columns, note) in enumerate(_heads(timed))
+        Table(head, columns, rows(title, comparisons), note)
+        for (head, columns, note), rows in zip(_heads(timed), parts, strict=True)
     ]
 
 

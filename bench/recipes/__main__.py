@@ -22,8 +22,9 @@ from bench import publishing
 from bench.bundles import CHEAP_STUDENT, trained
 from bench.datasets import DataSet
 from bench.options import Options
-from bench.recipes import tables
+from bench.publishing import Part
 from bench.recipes.figures import Figures, figures
+from bench.recipes.tables import tables
 from offramp.bundle import read_evidence, read_manifest
 from training.settings import LargeSettings
 
@@ -143,24 +144,21 @@ def _recipes(written: str) -> tuple[str, ...]:
     return names
 
 
-def record(found: dict[str, dict[str, list[Figures]]], options: RecipesOptions) -> dict[str, Any]:
-    """What the JSON file holds."""
-    return {
-        "texts": options.limit,
-        "sets": {
-            name: {variant: [f.as_dict() for f in seeds] for variant, seeds in by_variant.items()}
-            for name, by_variant in found.items()
-        },
-    }
+def part(data_set: DataSet, options: RecipesOptions) -> Part:
+    """What is kept of a set."""
+    found = run_set(data_set, options)
+    by_variant = {name: [f.as_dict() for f in seeds] for name, seeds in found.items()}
+    return Part({"texts": options.limit, "recipes": by_variant}, tables(data_set.title, found))
 
 
 def main() -> None:
-    """Train, compare, show, and end with one JSON object."""
+    """Train, compare, show, and end with one JSON object; every set is written when it is done."""
     options = parse()
-    sets = options.data_sets
-    found = {data_set.name: run_set(data_set, options) for data_set in sets}
-    shown = tables.tables({data_set.name: data_set.title for data_set in sets}, found)
-    publishing.publish("recipes", __doc__ or "", record(found, options), shown, options.out)
+    about, parts = __doc__ or "", {}
+    for data_set in options.data_sets:
+        parts[data_set.name] = part(data_set, options)
+        publishing.write("recipes", about, parts, options.out)
+    publishing.publish("recipes", about, parts, options.out)
 
 
 if __name__ == "__main__":

@@ -22,13 +22,9 @@ COSTS = (
 )
 
 
-def tables(titles: Mapping[str, str], found: Mapping[str, ByVariant]) -> list[Table]:
-    """Two per set: by exit, and what it costs."""
-    return [
-        table
-        for name, by_variant in found.items()
-        for table in (by_exit(titles[name], by_variant), costs(titles[name], by_variant))
-    ]
+def tables(title: str, found: ByVariant) -> list[Table]:
+    """Of a set: by exit, and what it costs."""
+    return [by_exit(title, found), costs(title, found)]
 
 
 def by_exit(title: str, found: ByVariant) -> Table:

@@ -62,8 +62,8 @@ def test_papers_compares_all_methods_and_trains_only_once(run, workplace):
     assert all(point["differing"] == 0 for point in seed["points"])
     assert "<svg" in plot.read_text()
     assert "Methods at the same allowed loss" in (workplace / "out/papers.md").read_text()
-    curves = json.loads((workplace / "out/papers.json").read_text())["curves"]
-    assert set(curves["sst2"]) == {method.name for method in METHODS}
+    curves = json.loads((workplace / "out/papers.json").read_text())["sets"]["sst2"]["curves"]
+    assert set(curves["accuracy"]) == {method.name for method in METHODS}
 
     again = run(papers, *arguments)["sets"]["sst2"]
     assert again["seeds"][0]["bundle"] == seed["bundle"]
@@ -94,7 +94,7 @@ def test_confidence_takes_the_bundle_of_papers(run, workplace):
 
 
 def test_recipes_crosses_recipes_with_epochs(run):
-    found = run(recipes, "--recipes=joint", "--epochs=1,2")["sets"]["sst2"]
+    found = run(recipes, "--recipes=joint", "--epochs=1,2")["sets"]["sst2"]["recipes"]
     assert list(found) == ["joint, 1 epochs", "joint, 2 epochs"]
     assert [e["name"] for e in found["joint, 1 epochs"][0]["exits"]] == [
         "large@1",
