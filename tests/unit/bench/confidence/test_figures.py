@@ -9,7 +9,7 @@ import pytest
 
 from bench.confidence.figures import FAMILIES, PLAIN, calibration_of, figures, ranking_of
 from bench.confidence.readings import READINGS, read
-from bench.confidence.tables import curves, record, tables
+from bench.confidence.tables import record, tables
 from offramp.decision.calibrators import Temperature
 from offramp.decision.confidence import Measure
 from offramp.decision.readout import Readout
@@ -52,7 +52,7 @@ def test_a_measure_of_pure_noise_ranks_by_chance():
 
 
 def test_tables_have_a_row_for_everything(found):
-    calibration, ranking, costs, thresholds = tables({"x": "X"}, {"x": found})
+    calibration, ranking, costs, thresholds = tables("X", found)
     assert len(calibration.rows) == len(costs.rows) == len(READINGS)
     assert len(ranking.rows) == len(READINGS) * len(Measure)
     assert [row[0] for row in thresholds.rows] == list(FAMILIES)
@@ -63,4 +63,4 @@ def test_tables_have_a_row_for_everything(found):
 def test_the_record_is_plain_json(found):
     import json
 
-    assert json.loads(json.dumps(record(found) | {"curves": curves(found)}))["examples"] == 600
+    assert json.loads(json.dumps(record(found)))["examples"] == 600
