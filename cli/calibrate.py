@@ -31,15 +31,16 @@ def calibrate(
         list[Precision] | None,
         typer.Option(
             help="Take evidence for tiers that compute in this, besides what the bundle has; may "
-            "be repeated."
+            "be repeated. For `int8` the models are quantised too (OpenVINO, on the CPU)."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same parts of the texts.")] = 0,
 ) -> None:
     """Take a bundle's evidence anew: on newer texts, or for tiers in another precision.
 
-    The models stay as they are; how their exits are read out, and the evidence that thresholds and
-    guarantees come from, are of these texts from now on. The bundle gets a new id: restart its
+    The models stay as they are, with their int8 form beside them if asked for; how their exits are
+    read out, and the evidence that thresholds and guarantees come from, are of these texts from now
+    on. The bundle gets a new id: restart its
     tiers and routers.
 
     Examples:
@@ -47,6 +48,8 @@ def calibrate(
     - `offramp calibrate bundles/sentiment last-month.tsv`
 
     - `offramp calibrate bundles/sentiment held-out.tsv --precision bf16`
+
+    - `offramp calibrate bundles/sentiment held-out.tsv --precision int8`
     """
     from training.data import Columns
     from training.recalibrate import RecalibrateSettings, run

@@ -18,6 +18,7 @@ class Precision(StrEnum):
 
     FP32 = "fp32"
     BF16 = "bf16"
+    INT8 = "int8"
 
 
 MeasureName = Annotated[

@@ -6,8 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from offramp.rpc.serving import GrpcServer
 from offramp.v1 import tier_pb2, tier_pb2_grpc
-from services.backends.tokenizing import TextEncoder
-from services.backends.torch_backend import TorchBackend
+from services.backends.opening import backend_of
 from services.engine.core import Engine
 from services.engine.scheduler import Scheduler
 from services.engine.worker import Worker
@@ -28,18 +27,12 @@ class TierServer(GrpcServer):
         super().__init__(settings.server, service, registry)
         engine = settings.engine
         model = load_tier(settings.bundle, settings.tier or service)
-        backend = TorchBackend(
-            model.network,
-            TextEncoder(model.tokenizer, model.spec.max_tokens),
-            device=engine.device,
-            threads=engine.threads,
-            precision=engine.precision,
-        )
+        readouts = model.spec.readouts_in(engine.precision)
+        backend = backend_of(model, engine.precision, device=engine.device, threads=engine.threads)
         tier = Tier(model.manifest, model.spec, backend.name, engine)
         metrics = TierMetrics(registry, tier.exits)
         metrics.describe(tier.spec.name, tier.manifest.id, backend.name)
         scheduler = Scheduler(backend.stages, engine.max_batch)
-        readouts = tier.spec.readouts_in(engine.precision)
         self._worker = Worker(
             Engine(backend, readouts, scheduler, metrics), engine.max_queue, metrics
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from offramp.config import ServerSettings, Strict
 
@@ -18,7 +18,8 @@ class EngineSettings(Strict):
     threads: CPU threads for the model; 0 means all cores.
     warmup: measure every stage before serving. Without it Describe reports no seconds.
     device: where the model runs.
-    precision: what it computes in; the bundle needs evidence in it (`offramp calibrate`).
+    precision: what it computes in; the bundle needs evidence in it (`offramp calibrate`). fp32 and
+        bf16 run in PyTorch; int8 runs in OpenVINO, on the CPU.
     """
 
     max_batch: int = Field(default=32, ge=1, le=4096)
@@ -26,7 +27,13 @@ class EngineSettings(Strict):
     threads: int = Field(default=0, ge=0)
     warmup: bool = True
     device: Literal["cpu", "cuda"] = "cpu"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "int8"] = "fp32"
+
+    @model_validator(mode="after")
+    def _int8_is_for_the_cpu(self) -> EngineSettings:
+        if self.precision == "int8" and self.device != "cpu":
+            raise ValueError("precision int8 is for device cpu; take bf16 on a GPU")
+        return self
 
 
 class TierSettings(Strict):

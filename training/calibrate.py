@@ -24,8 +24,7 @@ from offramp.decision.cost import ExitCost
 from offramp.decision.evidence import Evidence
 from offramp.decision.readout import Readout
 from services.backends.base import Backend
-from services.backends.tokenizing import TextEncoder
-from services.backends.torch_backend import TorchBackend
+from services.backends.opening import backend_of
 from services.models.loading import TierModel
 from training import progress, readouts
 from training.data import LabelledTexts
@@ -86,9 +85,9 @@ def cascade_logits(
     """
     found, tokens = [], np.zeros(len(data), dtype=np.int64)
     for tier in tiers:
-        encoder = TextEncoder(tier.tokenizer, tier.spec.max_tokens)
-        backend = TorchBackend(tier.network, encoder, precision=precision)
-        logits, tokens = exit_logits(backend, data, f"{tier.spec.name} tier, {precision}")
+        logits, tokens = exit_logits(
+            backend_of(tier, precision), data, f"{tier.spec.name} tier, {precision}"
+        )
         found.append(logits)
     return np.concatenate(found), tokens
 

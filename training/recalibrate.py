@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +17,18 @@ from offramp.bundle import (
     PRECISIONS,
     Manifest,
     read_manifest,
+    tier_files,
 )
-from services.models.loading import load_tier
-from training import calibrate, card
+from services.models.loading import QUANTISED, TierModel, load_tier
+from training import calibrate, card, quantise
 from training.corpus import mention_unheard
 from training.data import Columns, LabelledTexts, source_name
 from training.evaluate import texts_for
 from training.figures import METRICS
-from training.parting import READOUT_SHARE
+from training.parting import READOUT_SHARE, part
 from training.workplace import workplace
+
+INT8 = "int8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +49,45 @@ class RecalibrateSettings:
 def run(settings: RecalibrateSettings) -> Manifest:
     """Fit readouts and take evidence on the file; the bundle gets them, and with them a new id.
 
-    All precisions are taken anew: tiers of one cascade may run in different ones, so every exit
-    must have been asked about the same texts. Raises OfframpError subclasses; the bundle stays as
-    it is then.
+    For int8 the models are quantised first, unless they were before. All precisions are taken anew:
+    tiers of one cascade may run in different ones, so every exit must have been asked about the
+    same texts. Raises OfframpError subclasses; the bundle stays as it is then.
     """
     directory, manifest = settings.bundle, read_manifest(settings.bundle)
     texts = _unambiguous(texts_for(directory, manifest, settings.data, settings.columns))
     mention_unheard(texts)
     tiers = [load_tier(directory, tier.name) for tier in manifest.tiers]
     wanted = {DEFAULT_PRECISION, *settings.precisions}.union(*(t.readouts for t in manifest.tiers))
-    found = calibrate.calibrate(
-        tiers,
-        texts,
-        [precision for precision in PRECISIONS if precision in wanted],
-        settings.readout_share,
-        settings.seed,
-    )
     with workplace(directory / ".calibrating") as unfinished:
-        manifest = calibrate.enter(unfinished, manifest, found)
-        for name in (EVIDENCE, MANIFEST, METRICS):
-            (unfinished / name).replace(directory / name)
+        if INT8 in wanted:
+            ranging = part(texts.labels, settings.readout_share, settings.seed).readouts
+            tiers = quantise.quantised(tiers, texts.subset(ranging), unfinished)
+        found = calibrate.calibrate(
+            tiers,
+            texts,
+            [precision for precision in PRECISIONS if precision in wanted],
+            settings.readout_share,
+            settings.seed,
+        )
+        if INT8 in wanted:
+            quantise.check(found.evidence[DEFAULT_PRECISION], found.evidence[INT8])
+        files = {**manifest.files, **tier_files(unfinished, manifest.tiers)}
+        manifest = calibrate.enter(unfinished, replace(manifest, files=files), found)
+        _move(unfinished, directory, tiers)
     _note(directory, settings, len(texts))
     card.render(directory, manifest)
     return manifest
+
+
+def _move(unfinished: Path, directory: Path, tiers: Sequence[TierModel]) -> None:
+    """Bring what was made into the bundle; the manifest, which says what belongs to it, last."""
+    for tier in tiers:
+        if tier.quantised.is_relative_to(unfinished):
+            target = directory / tier.spec.name / QUANTISED
+            shutil.rmtree(target, ignore_errors=True)
+            tier.quantised.replace(target)
+    for name in (EVIDENCE, METRICS, MANIFEST):
+        (unfinished / name).replace(directory / name)
 
 
 def _unambiguous(texts: LabelledTexts) -> LabelledTexts:

@@ -16,7 +16,7 @@ from offramp.errors import BundleError
 FORMAT = 2
 MANIFEST = "manifest.json"
 # What a tier may compute in. Another precision gives other logits, so it has evidence of its own.
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "bf16", "int8")
 DEFAULT_PRECISION = "fp32"
 RESTORE = "restore or retrain the bundle"
 

@@ -21,6 +21,7 @@ class TextEncoder:
             )
         self.wants_type_ids = "token_type_ids" in tokenizer.model_input_names
         self.pad_token_id = int(tokenizer.pad_token_id or 0)
+        self.vocabulary = len(tokenizer)
         # The Rust tokenizer itself: the wrapper around it costs more per short text than the
         # tokenisation does.
         self._tokenizer = tokenizer.backend_tokenizer

@@ -4,35 +4,20 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from services.backends import rows as batching
 from services.backends.base import Backend, Encoded, Text
+from services.backends.rows import Batch, RowInBatch
 from services.backends.tokenizing import TextEncoder
 from services.models.staged import RowStates, StagedNetwork
 
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """States of rows that ran together; lengths (B,) are their token counts, kept on the host."""
-
-    states: RowStates
-    lengths: NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class TorchRow:
-    """One row: its place in the batch that it ran in last."""
-
-    batch: Batch
-    index: int
-
-
+TorchRow: TypeAlias = RowInBatch[Tensor]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -84,86 +69,47 @@ class TorchBackend(Backend[TorchRow]):
     def begin(self, rows: Sequence[Encoded]) -> list[TorchRow]:
         """Pad the rows to the longest and embed them."""
         lengths = np.array([row.tokens for row in rows], dtype=np.int64)
-        token_ids = self._padded([row.token_ids for row in rows], self._encoder.pad_token_id)
-        positions = np.arange(token_ids.shape[1])
-        mask = (positions < lengths[:, None]).astype(np.int64)
+        token_ids = batching.padded([row.token_ids for row in rows], self._encoder.pad_token_id)
+        mask = self._tensor(batching.mask_of(lengths))
         type_ids = None
         if self._encoder.wants_type_ids:
-            type_ids = self._tensor(self._padded([row.type_ids or () for row in rows], 0))
-        states = self._network.embed(self._tensor(token_ids), self._tensor(mask), type_ids)
-        return _rows(Batch(states, lengths))
+            type_ids = self._tensor(batching.padded([row.type_ids or () for row in rows], 0))
+        states = self._network.embed(self._tensor(token_ids), mask, type_ids)
+        return _batch(states, lengths).rows()
 
     @torch.inference_mode()
     def run_stage(
         self, stage: int, rows: Sequence[TorchRow]
     ) -> tuple[list[TorchRow], NDArray[np.float32]]:
         """Bring the rows together, without copies where they already are, and run the stage."""
-        batch = gather(rows)
-        states, logits = self._network.run_stage(stage, batch.states)
+        batch = batching.gather(rows, TensorRows())
+        states, logits = self._network.run_stage(stage, RowStates(*batch.by_token, *batch.by_row))
         lengths = self._network.lengths_after(stage, torch.from_numpy(batch.lengths)).numpy()
-        return _rows(Batch(states, lengths)), logits.float().cpu().numpy()
-
-    @staticmethod
-    def _padded(rows: Sequence[Sequence[int]], value: int) -> NDArray[np.int64]:
-        padded = np.full((len(rows), max(map(len, rows))), value, dtype=np.int64)
-        for target, row in zip(padded, rows, strict=True):
-            target[: len(row)] = row
-        return padded
+        return _batch(states, lengths).rows(), logits.float().cpu().numpy()
 
     def _tensor(self, array: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(array).to(self._device)
 
 
-def gather(rows: Sequence[TorchRow]) -> Batch:
-    """One batch of the given rows, in their order.
+class TensorRows:
+    """Selecting, joining and padding of PyTorch's tensors."""
 
-    The same rows in the same order stay where they are; a part of one batch is selected once;
-    parts of several batches are padded to the longest row and joined.
-    """
-    parts = [
-        _select(group[0].batch, [row.index for row in group])
-        for group in (list(found) for _, found in groupby(rows, key=lambda row: id(row.batch)))
-    ]
-    if len(parts) == 1:
-        return parts[0]
-    longest = max(part.states.hidden.shape[1] for part in parts)
-    states = [part.states for part in parts]
-    return Batch(
-        RowStates(
-            torch.cat([_widened(part.hidden, longest) for part in states]),
-            torch.cat([_widened(part.attention_mask, longest) for part in states]),
-            torch.cat([part.pooled for part in states]),
-        ),
-        np.concatenate([part.lengths for part in parts]),
-    )
+    def take(self, array: Tensor, rows: Sequence[int]) -> Tensor:
+        """Some rows of a tensor."""
+        return array.index_select(0, torch.tensor(rows, device=array.device))
+
+    def join(self, arrays: Sequence[Tensor]) -> Tensor:
+        """The rows of several tensors."""
+        return torch.cat(tuple(arrays))
+
+    def widen(self, array: Tensor, tokens: int) -> Tensor:
+        """Zeros on the right; masked, so that they never count."""
+        missing = tokens - array.shape[1]
+        if missing == 0:
+            return array
+        padding = array.new_zeros(array.shape[0], missing, *array.shape[2:])
+        return torch.cat([array, padding], dim=1)
 
 
-def _rows(batch: Batch) -> list[TorchRow]:
-    return [TorchRow(batch, index) for index in range(len(batch.lengths))]
-
-
-def _select(batch: Batch, indices: list[int]) -> Batch:
-    """Some rows of a batch, without the padding that only the others needed."""
-    if indices == list(range(len(batch.lengths))):
-        return batch
-    states = batch.states
-    lengths = batch.lengths[indices]
-    longest = int(lengths.max())
-    kept = torch.tensor(indices, device=states.hidden.device)
-    return Batch(
-        RowStates(
-            states.hidden[:, :longest].index_select(0, kept),
-            states.attention_mask[:, :longest].index_select(0, kept),
-            states.pooled.index_select(0, kept),
-        ),
-        lengths,
-    )
-
-
-def _widened(tensor: Tensor, longest: int) -> Tensor:
-    """Zeros on the right of dimension 1, up to `longest`; masked, so that they never count."""
-    missing = longest - tensor.shape[1]
-    if missing == 0:
-        return tensor
-    padding = tensor.new_zeros(tensor.shape[0], missing, *tensor.shape[2:])
-    return torch.cat([tensor, padding], dim=1)
+def _batch(states: RowStates, lengths: NDArray[np.int64]) -> Batch[Tensor]:
+    return Batch((states.hidden, states.attention_mask), (states.pooled,), lengths)

@@ -29,17 +29,22 @@ from services.models.student import Student, StudentConfig
 
 WEIGHTS = "weights.safetensors"
 NETWORK = "network.json"
+QUANTISED = "openvino-int8"
 KINDS = ("multi_exit", "student", "sequence_classifier")
 
 
 @dataclass(frozen=True, slots=True)
 class TierModel:
-    """A tier ready to run: its network (in eval mode, fp32), tokenizer and place in the bundle."""
+    """A tier ready to run: its network (in eval mode, fp32), tokenizer and place in the bundle.
+
+    quantised: the folder of its stages in int8, which is there once they were made.
+    """
 
     network: StagedNetwork
     tokenizer: PreTrainedTokenizerBase
     spec: TierSpec
     manifest: Manifest
+    quantised: Path
 
 
 def load_tier(directory: Path, tier: str) -> TierModel:
@@ -58,7 +63,7 @@ def load_tier(directory: Path, tier: str) -> TierModel:
         ) from None
     except (OSError, ValueError) as error:
         raise BundleError(f"tier {tier!r} in {folder} cannot be loaded ({error})") from None
-    return TierModel(network, tokenizer, spec, manifest)
+    return TierModel(network, tokenizer, spec, manifest, folder / QUANTISED)
 
 
 def read_network(folder: Path, kind: str) -> StagedNetwork:

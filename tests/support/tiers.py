@@ -13,9 +13,11 @@ from offramp.bundle import ExitSpec, Manifest, TierSpec, content_id, tier_files,
 from offramp.decision.calibrators import Temperature, VectorScaling
 from offramp.decision.learned import LearnedScore
 from offramp.decision.readout import Readout
+from services.backends.tokenizing import TextEncoder
 from services.models.flops import exit_flops
-from services.models.loading import save_tier
+from services.models.loading import QUANTISED, save_tier
 from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
+from services.models.staged import StagedNetwork
 from services.models.student import Student, StudentConfig
 from services.models.student_conv import ConvStudent
 
@@ -97,6 +99,8 @@ def make_bundle(
     tiers = []
     for tier, network in networks.items():
         kind = save_tier(directory / tier, network, make_tokenizer(), "fp32")
+        if "int8" in precisions:
+            _quantise(network, directory / tier / QUANTISED)
         columns = zip(names[tier], exit_flops(network), strict=True)
         exits = tuple(ExitSpec(*column) for column in columns)
         readouts = dict.fromkeys(precisions, READOUTS[tier])
@@ -109,3 +113,12 @@ def make_bundle(
         directory, Manifest("tiny", identity, labels, pairs, tuple(tiers), files, created)
     )
     return directory
+
+
+def _quantise(network: StagedNetwork, folder: Path) -> None:
+    from services.backends.openvino_export import export_int8  # seconds to import
+
+    encoder = TextEncoder(make_tokenizer(), MAX_TOKENS)
+    texts = [" ".join(WORDS[start : start + 9]) for start in range(50)]
+    folder.mkdir()
+    export_int8(network, encoder, folder, encoder.encode([(text, None) for text in texts]))

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from services.backends.base import Backend
-from services.backends.tokenizing import TextEncoder
-from services.backends.torch_backend import TorchBackend
+from services.backends.opening import backend_of
 from services.models.loading import TierModel
 from training.data import Text
 
@@ -34,8 +33,7 @@ def seconds_to_exits(
 
 
 def _backend(tier: TierModel, precision: str) -> Backend[Any]:
-    encoder = TextEncoder(tier.tokenizer, tier.spec.max_tokens)
-    backend = TorchBackend(tier.network, encoder, precision=precision)
+    backend = backend_of(tier, precision)
     backend.prepare()
     return backend
 

@@ -1,8 +1,9 @@
-"""A tier in bf16: it says so, answers nearly as in fp32, and needs readouts made for it."""
+"""A tier in bf16 or int8: it says so, answers nearly as in fp32, and needs readouts for it."""
 
 import numpy as np
 import pytest
 
+from offramp.bundle import PRECISIONS
 from offramp.decision.confidence import Measure
 from offramp.decision.readout import Readout
 from offramp.errors import BundleError
@@ -14,20 +15,33 @@ TEXTS = [f"w{n} w{n + 7} w{n + 3}" for n in range(20)]
 
 
 @pytest.fixture(scope="module")
-def bundle_in_bf16(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bundles") / "bf16"
-    return tiers.make_bundle(folder, precisions=("fp32", "bf16"))
+def bundle_in_all(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundles") / "all"
+    return tiers.make_bundle(folder, precisions=PRECISIONS)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-async def test_a_tier_says_what_it_computes_in(serve, bundle_in_bf16, precision):
-    _, stub = await serve("large", bundle_in_bf16, precision=precision)
+@pytest.mark.parametrize("precision", PRECISIONS)
+async def test_a_tier_says_what_it_computes_in(serve, bundle_in_all, precision):
+    _, stub = await serve("large", bundle_in_all, precision=precision)
     found = await stub.Describe(tier_pb2.DescribeRequest())
-    assert (found.precision, found.backend) == (precision, f"torch-cpu-{precision}")
+    backend = "openvino" if precision == "int8" else "torch"
+    assert (found.precision, found.backend) == (precision, f"{backend}-cpu-{precision}")
 
 
-async def test_answers_in_bf16_are_nearly_those_in_fp32(serve, infer, make_item, bundle_in_bf16):
-    _, stub = await serve("large", bundle_in_bf16, precision="bf16")
+@pytest.mark.parametrize("tier", ["small", "large"])
+async def test_answers_in_int8_are_the_same_in_any_company(
+    serve, infer, make_item, bundle_in_all, tier
+):
+    _, stub = await serve(tier, bundle_in_all, precision="int8")
+    items = [make_item(n, text) for n, text in enumerate(TEXTS)]
+    together = await infer(stub, items)
+    for item in items:
+        alone = (await infer(stub, [item]))[item.id].answer
+        assert alone.probabilities == together[item.id].answer.probabilities
+
+
+async def test_answers_in_bf16_are_nearly_those_in_fp32(serve, infer, make_item, bundle_in_all):
+    _, stub = await serve("large", bundle_in_all, precision="bf16")
     results = await infer(stub, [make_item(n, text) for n, text in enumerate(TEXTS)])
     found = np.array([results[n].answer.probabilities for n in range(len(TEXTS))])
     plain = np.array([exit_probabilities(text)[-1] for text in TEXTS])

@@ -1,0 +1,216 @@
+"""A network's stages as files that OpenVINO runs, in fp32 or quantised to int8.
+
+int8 is post-training quantisation by NNCF: ranges of activations from example texts, SmoothQuant
+(arXiv 2211.10438) and bias correction as NNCF has them for transformers. No labels are looked at.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import openvino
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from offramp.errors import BundleError
+from services.backends import openvino_backend as names
+from services.backends.base import Encoded
+from services.backends.openvino_backend import stage_file
+from services.backends.rows import mask_of, padded
+from services.backends.tokenizing import TextEncoder
+from services.models.multi_exit import MultiExitClassifier
+from services.models.staged import RowStates, StagedNetwork
+
+Inputs: TypeAlias = dict[str, NDArray[Any]]
+
+# Largest difference of a logit between an exported stage and PyTorch's, in fp32.
+TOLERANCE = 1e-3
+# Rows and tokens that stages are traced with, and others that they are checked with.
+TRACED, CHECKED = (3, 11), ((1, 3), (5, 24))
+# Example texts that ranges of activations are taken from, and how many of them at a time.
+EXAMPLES, BATCH = 300, 10
+
+
+def export_fp32(network: StagedNetwork, encoder: TextEncoder, folder: Path) -> None:
+    """Write the stages as they are. Raises BundleError for a network that OpenVINO cannot run."""
+    for stage, model in enumerate(_converted(network, encoder)):
+        openvino.save_model(model, stage_file(folder, stage), compress_to_fp16=False)
+
+
+def export_int8(
+    network: StagedNetwork,
+    encoder: TextEncoder,
+    folder: Path,
+    examples: Sequence[Encoded],
+    advance: Callable[[], None] = lambda: None,
+) -> None:
+    """Write the stages quantised to int8. Raises BundleError as `export_fp32` does.
+
+    examples: tokenised texts like those to come; EXAMPLES of them are used.
+    advance: called when a stage is done.
+    """
+    import nncf
+
+    models = _converted(network, encoder)
+    inputs = _batches(examples[:EXAMPLES], encoder)
+    for stage, model in enumerate(models):
+        with _quiet():
+            quantised = nncf.quantize(
+                model,
+                nncf.Dataset(inputs),
+                subset_size=len(inputs),
+                model_type=nncf.ModelType.TRANSFORMER,
+                preset=nncf.QuantizationPreset.MIXED,
+            )
+        openvino.save_model(quantised, stage_file(folder, stage), compress_to_fp16=False)
+        if stage + 1 < len(models):
+            # Later stages see what the stages before them give in int8.
+            inputs = _behind(quantised, inputs)
+        advance()
+
+
+class _Stage(nn.Module):
+    """One stage as a function of tensors; the first embeds."""
+
+    def __init__(self, network: StagedNetwork, stage: int) -> None:
+        super().__init__()
+        self.network = network
+        self.stage = stage
+
+    def forward(self, first: Tensor, mask: Tensor, second: Tensor | None = None) -> Any:
+        """First: ids, and perhaps their types; later: hidden and pooled states."""
+        if self.stage == 0:
+            rows = self.network.embed(first, mask, second)
+        else:
+            assert second is not None
+            rows = RowStates(first, mask, second)
+        states, logits = self.network.run_stage(self.stage, rows)
+        if self.stage + 1 == self.network.stages:
+            return logits
+        return states.hidden, states.pooled, logits
+
+
+def _converted(network: StagedNetwork, encoder: TextEncoder) -> list[Any]:
+    if isinstance(network, MultiExitClassifier) and network.config.keep:
+        raise BundleError(
+            "a tier that drops tokens between stages runs in PyTorch only; serve it in fp32 or bf16"
+        )
+    network = network.eval()
+    try:
+        with _quiet(), torch.no_grad():
+            models = [_convert(network, encoder, stage) for stage in range(network.stages)]
+            for rows, tokens in CHECKED:
+                _check(network, encoder, models, rows, tokens)
+    except BundleError:
+        raise
+    except Exception as error:
+        kind = type(network).__name__
+        raise BundleError(
+            f"OpenVINO cannot take over this {kind} ({error}); serve it in fp32 or bf16 by PyTorch"
+        ) from error
+    return models
+
+
+def _convert(network: StagedNetwork, encoder: TextEncoder, stage: int) -> Any:
+    first, mask, second = _example(network, encoder, stage, *TRACED)
+    given = (first, mask) if second is None else (first, mask, second)
+    model = openvino.convert_model(_Stage(network, stage), example_input=given)
+    inputs = [names.HIDDEN if stage else names.IDS, names.MASK]
+    inputs += [names.POOLED if stage else names.TYPES] if second is not None else []
+    for port, name in zip(model.inputs, inputs, strict=True):
+        port.get_tensor().set_names({name})
+    outputs = [names.NEXT_HIDDEN, names.NEXT_POOLED, names.LOGITS][-len(model.outputs) :]
+    for port, name in zip(model.outputs, outputs, strict=True):
+        port.get_tensor().set_names({name})
+    return model
+
+
+def _example(
+    network: StagedNetwork, encoder: TextEncoder, stage: int, rows: int, tokens: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Inputs of a stage: rows of different lengths, the last of them the longest."""
+    generator = torch.Generator().manual_seed(0)
+    lengths = np.linspace(max(tokens // 2, 2), tokens, rows).astype(np.int64)[::-1].copy()
+    mask = torch.from_numpy(mask_of(lengths))
+    ids = torch.randint(encoder.vocabulary, mask.shape, generator=generator)
+    ids = ids.masked_fill(mask == 0, encoder.pad_token_id)
+    types = torch.zeros_like(ids) if encoder.wants_type_ids else None
+    if stage == 0:
+        return ids, mask, types
+    states = network.embed(ids, mask, types)
+    for done in range(stage):
+        states, _ = network.run_stage(done, states)
+    return states.hidden, mask, states.pooled
+
+
+def _check(
+    network: StagedNetwork, encoder: TextEncoder, models: Sequence[Any], rows: int, tokens: int
+) -> None:
+    """Raise BundleError unless the models give PyTorch's logits on rows of another shape."""
+    for stage, model in enumerate(models):
+        first, mask, second = _example(network, encoder, stage, rows, tokens)
+        _, wanted = network.run_stage(
+            stage,
+            RowStates(first, mask, second)
+            if stage and second is not None
+            else network.embed(first, mask, second),
+        )
+        given = [tensor.numpy() for tensor in (first, mask, second) if tensor is not None]
+        compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        off = float(np.abs(compiled(given)[names.LOGITS] - wanted.numpy()).max())
+        if not off <= TOLERANCE:
+            raise BundleError(
+                f"stage {stage} differs by {off:.2g} from PyTorch's once OpenVINO has taken it over"
+            )
+
+
+def _batches(examples: Sequence[Encoded], encoder: TextEncoder) -> list[Inputs]:
+    found = []
+    for start in range(0, len(examples), BATCH):
+        rows = examples[start : start + BATCH]
+        lengths = np.array([row.tokens for row in rows], dtype=np.int64)
+        batch = {
+            names.IDS: padded([row.token_ids for row in rows], encoder.pad_token_id),
+            names.MASK: mask_of(lengths),
+        }
+        if encoder.wants_type_ids:
+            batch[names.TYPES] = padded([row.type_ids or () for row in rows], 0)
+        found.append(batch)
+    return found
+
+
+def _behind(model: Any, inputs: Sequence[Inputs]) -> list[Inputs]:
+    """What the next stage reads, for every batch."""
+    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    found = []
+    for batch in inputs:
+        output = compiled(batch)
+        found.append(
+            {
+                names.HIDDEN: output[names.NEXT_HIDDEN],
+                names.MASK: batch[names.MASK],
+                names.POOLED: output[names.NEXT_POOLED],
+            }
+        )
+    return found
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Tracing warns of every shape that it fixes; those that matter are found by `_check`."""
+    logger = logging.getLogger("nncf")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

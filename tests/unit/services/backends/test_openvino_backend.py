@@ -1,0 +1,129 @@
+"""Stages exported to OpenVINO: fp32 gives PyTorch's numbers, int8 the same whoever runs beside."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import BertConfig, BertForSequenceClassification
+
+from offramp.errors import BundleError
+from services.backends.openvino_backend import OpenVinoBackend
+from services.backends.openvino_export import export_fp32, export_int8
+from services.backends.tokenizing import TextEncoder
+from services.backends.torch_backend import TorchBackend
+from services.models import student_kinds
+from services.models.sequence_classifier import SequenceClassifier
+from services.models.student import StudentConfig
+from tests.support import tiers
+
+texts = st.lists(st.sampled_from(tiers.WORDS), min_size=1, max_size=30).map(" ".join)
+EXAMPLES = [" ".join(tiers.WORDS[start : start + 9]) for start in range(50)]
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return TextEncoder(tiers.make_tokenizer(), tiers.MAX_TOKENS)
+
+
+@pytest.fixture(scope="module")
+def exported(encoder, tmp_path_factory):
+    """Export a network; return what runs it."""
+
+    def export(network, precision):
+        folder = tmp_path_factory.mktemp(precision)
+        if precision == "int8":
+            rows = encoder.encode([(text, None) for text in EXAMPLES])
+            export_int8(network, encoder, folder, rows)
+        else:
+            export_fp32(network, encoder, folder)
+        found = OpenVinoBackend(folder, network.stages, encoder, precision=precision, threads=1)
+        found.prepare()
+        return found
+
+    return export
+
+
+@pytest.fixture(scope="module")
+def in_fp32(network, exported):
+    return exported(network, "fp32")
+
+
+@pytest.fixture(scope="module")
+def in_int8(network, exported):
+    return exported(network, "int8")
+
+
+def begin(backend, rows):
+    return backend.begin(backend.encode([(text, None) for text in rows]))
+
+
+def all_exits(backend, rows):
+    """Logits (E, B, C) of texts that run together."""
+    states, found = begin(backend, rows), []
+    for stage in range(backend.stages):
+        states, logits = backend.run_stage(stage, states)
+        found.append(logits)
+    return np.stack(found)
+
+
+@settings(max_examples=30)
+@given(st.lists(texts, min_size=1, max_size=5), st.lists(texts, min_size=1, max_size=5), st.data())
+def test_in_fp32_rows_of_several_batches_go_on_as_in_pytorch(in_fp32, backend, first, second, data):
+    pool = []
+    for batch in (first, second):
+        states, _ = in_fp32.run_stage(0, begin(in_fp32, batch))
+        pool += zip(batch, states, strict=True)
+    chosen = data.draw(st.permutations(pool))[: data.draw(st.integers(1, len(pool)))]
+    states, logits = in_fp32.run_stage(1, [state for _, state in chosen])
+    _, last = in_fp32.run_stage(2, states[::2])
+    whole = [all_exits(backend, [text])[:, 0] for text, _ in chosen]
+    np.testing.assert_allclose(logits, [exits[1] for exits in whole], atol=1e-4)
+    np.testing.assert_allclose(last, [exits[2] for exits in whole[::2]], atol=1e-4)
+
+
+@settings(max_examples=30)
+@given(st.lists(texts, min_size=1, max_size=6))
+def test_in_int8_a_row_is_the_same_alone_to_the_last_bit(in_int8, batch):
+    together = all_exits(in_int8, batch)
+    for row, text in enumerate(batch):
+        assert np.array_equal(all_exits(in_int8, [text])[:, 0], together[:, row])
+
+
+def test_int8_is_near_fp32_but_is_not_fp32(in_int8, in_fp32):
+    quantised, exact = all_exits(in_int8, EXAMPLES), all_exits(in_fp32, EXAMPLES)
+    assert not np.allclose(quantised, exact, atol=1e-4)
+    # Weights drawn at random are far harder to quantise than trained ones, the deeper the worse.
+    assert np.corrcoef(quantised[0].ravel(), exact[0].ravel())[0, 1] > 0.9
+    assert (in_int8.name, in_int8.precision) == ("openvino-cpu-int8", "int8")
+
+
+def make_small(kind):
+    torch.manual_seed(3)
+    if kind == "bert":
+        config = BertConfig(64, 16, 1, 2, 32, max_position_embeddings=32, num_labels=3)
+        return SequenceClassifier(BertForSequenceClassification(config), order=(2, 0, 1)).eval()
+    return student_kinds.make(StudentConfig(vocabulary=64, labels=3, kind=kind)).eval()
+
+
+@pytest.mark.parametrize("kind", ["conv", "static", "recurrent", "bert"])
+def test_small_models_are_exported_too(kind, exported, encoder):
+    network = make_small(kind)
+    plain = TorchBackend(network, encoder)
+    batch = [*EXAMPLES[:3], "w1"]
+    np.testing.assert_allclose(
+        all_exits(exported(network, "fp32"), batch), all_exits(plain, batch), atol=1e-4
+    )
+    assert np.abs(all_exits(exported(network, "int8"), batch) - all_exits(plain, batch)).max() < 0.5
+
+
+def test_a_network_that_drops_tokens_is_refused(encoder, tmp_path):
+    network = tiers.make_network()
+    network.keep_tokens((0.5, 0.5))
+    with pytest.raises(BundleError, match="drops tokens"):
+        export_fp32(network, encoder, tmp_path)
+
+
+def test_a_folder_without_the_stages_is_an_error_that_says_how_to_make_them(encoder, tmp_path):
+    with pytest.raises(BundleError, match="offramp calibrate"):
+        OpenVinoBackend(tmp_path, 3, encoder, precision="int8")

@@ -1,0 +1,63 @@
+"""int8 for a finished bundle: the stages of its tiers quantised, and whether they are good enough.
+
+Ranges of activations come from texts that choose and certify nothing, without their labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from offramp.decision.evidence import Evidence
+from offramp.errors import OfframpError
+from services.backends.openvino_export import export_int8
+from services.backends.tokenizing import TextEncoder
+from services.models.loading import QUANTISED, TierModel
+from training import progress
+from training.data import LabelledTexts
+
+# Accuracy that an exit may lose to int8, as a share, give or take a standard error.
+LARGEST_LOSS = 0.01
+
+
+class QuantisationError(OfframpError):
+    """A model that loses too much in int8."""
+
+
+def quantised(tiers: Sequence[TierModel], texts: LabelledTexts, folder: Path) -> list[TierModel]:
+    """The tiers with their stages in int8: those of the bundle, or new ones in folder/<tier>.
+
+    Raises BundleError for a network that cannot run in int8.
+    """
+    return [tier if tier.quantised.is_dir() else _quantised(tier, texts, folder) for tier in tiers]
+
+
+def _quantised(tier: TierModel, texts: LabelledTexts, folder: Path) -> TierModel:
+    target = folder / tier.spec.name / QUANTISED
+    target.mkdir(parents=True)
+    encoder = TextEncoder(tier.tokenizer, tier.spec.max_tokens)
+    examples = encoder.encode([(text.text, text.pair) for text in texts.texts])
+    title = f"{tier.spec.name} tier to int8: stages"
+    with progress.step(title, tier.network.stages) as bar:
+        export_int8(tier.network, encoder, target, examples, bar.advance)
+    return replace(tier, quantised=target)
+
+
+def check(exact: Evidence, rounded: Evidence) -> None:
+    """Raise QuantisationError where an exit is less accurate in int8 by more than LARGEST_LOSS.
+
+    Of the same examples in fp32 and in int8; differences within a standard error do not count.
+    """
+    lost = exact.correct().astype(np.float64) - rounded.correct()
+    loss, error = lost.mean(axis=1), lost.std(axis=1) / np.sqrt(lost.shape[1])
+    worst = int(np.argmax(loss - error))
+    if loss[worst] - error[worst] > LARGEST_LOSS:
+        name = exact.exit_names[worst]
+        raise QuantisationError(
+            f"in int8 exit {name} loses {100 * loss[worst]:.1f} points of accuracy (±"
+            f"{100 * error[worst]:.1f}) on {lost.shape[1]} texts, more than "
+            f"{100 * LARGEST_LOSS:g}: nothing was changed; serve this bundle in fp32 or bf16"
+        )
