@@ -13,11 +13,11 @@ import numpy as np
 
 from offramp.decision.evidence import Evidence
 from offramp.errors import OfframpError
-from services.backends.openvino_export import export_int8
 from services.backends.tokenizing import TextEncoder
 from services.models.loading import QUANTISED, TierModel
 from training import progress
 from training.data import LabelledTexts
+from training.openvino_export import export_int8
 
 # Accuracy that an exit may lose to int8, as a share, give or take a standard error.
 LARGEST_LOSS = 0.01

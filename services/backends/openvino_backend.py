@@ -1,4 +1,4 @@
-"""Stages run by OpenVINO on the CPU, in fp32 or in int8, from what `openvino_export` wrote.
+"""Stages run by OpenVINO on the CPU, in fp32 or int8, from what `training.openvino_export` wrote.
 
 In int8 a row's result is the same to the last bit whatever runs beside it: sums of integers do not
 round.

@@ -116,7 +116,7 @@ def make_bundle(
 
 
 def _quantise(network: StagedNetwork, folder: Path) -> None:
-    from services.backends.openvino_export import export_int8  # seconds to import
+    from training.openvino_export import export_int8  # seconds to import
 
     encoder = TextEncoder(make_tokenizer(), MAX_TOKENS)
     texts = [" ".join(WORDS[start : start + 9]) for start in range(50)]

@@ -30,6 +30,9 @@ from services.models.staged import RowStates, StagedNetwork
 
 Inputs: TypeAlias = dict[str, NDArray[Any]]
 
+FIRST_INPUTS = (names.IDS, names.MASK, names.TYPES)
+LATER_INPUTS = (names.HIDDEN, names.MASK, names.POOLED)
+
 # Largest difference of a logit between an exported stage and PyTorch's, in fp32.
 TOLERANCE = 1e-3
 # Rows and tokens that stages are traced with, and others that they are checked with.
@@ -119,14 +122,12 @@ def _converted(network: StagedNetwork, encoder: TextEncoder) -> list[Any]:
 
 
 def _convert(network: StagedNetwork, encoder: TextEncoder, stage: int) -> Any:
-    first, mask, second = _example(network, encoder, stage, *TRACED)
-    given = (first, mask) if second is None else (first, mask, second)
+    given = _example(network, encoder, stage, *TRACED)
     model = openvino.convert_model(_Stage(network, stage), example_input=given)
-    inputs = [names.HIDDEN if stage else names.IDS, names.MASK]
-    inputs += [names.POOLED if stage else names.TYPES] if second is not None else []
-    for port, name in zip(model.inputs, inputs, strict=True):
+    inputs = LATER_INPUTS if stage else FIRST_INPUTS
+    for port, name in zip(model.inputs, inputs[: len(given)], strict=True):
         port.get_tensor().set_names({name})
-    outputs = [names.NEXT_HIDDEN, names.NEXT_POOLED, names.LOGITS][-len(model.outputs) :]
+    outputs = (names.NEXT_HIDDEN, names.NEXT_POOLED, names.LOGITS)[-len(model.outputs) :]
     for port, name in zip(model.outputs, outputs, strict=True):
         port.get_tensor().set_names({name})
     return model
@@ -134,16 +135,16 @@ def _convert(network: StagedNetwork, encoder: TextEncoder, stage: int) -> Any:
 
 def _example(
     network: StagedNetwork, encoder: TextEncoder, stage: int, rows: int, tokens: int
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Inputs of a stage: rows of different lengths, the last of them the longest."""
+) -> tuple[Tensor, ...]:
+    """Inputs of a stage: random rows of several lengths, the longest of so many tokens."""
     generator = torch.Generator().manual_seed(0)
-    lengths = np.linspace(max(tokens // 2, 2), tokens, rows).astype(np.int64)[::-1].copy()
+    lengths = np.linspace(tokens, max(tokens // 2, 2), rows).astype(np.int64)
     mask = torch.from_numpy(mask_of(lengths))
     ids = torch.randint(encoder.vocabulary, mask.shape, generator=generator)
     ids = ids.masked_fill(mask == 0, encoder.pad_token_id)
     types = torch.zeros_like(ids) if encoder.wants_type_ids else None
     if stage == 0:
-        return ids, mask, types
+        return (ids, mask) if types is None else (ids, mask, types)
     states = network.embed(ids, mask, types)
     for done in range(stage):
         states, _ = network.run_stage(done, states)
@@ -155,20 +156,21 @@ def _check(
 ) -> None:
     """Raise BundleError unless the models give PyTorch's logits on rows of another shape."""
     for stage, model in enumerate(models):
-        first, mask, second = _example(network, encoder, stage, rows, tokens)
-        _, wanted = network.run_stage(
-            stage,
-            RowStates(first, mask, second)
-            if stage and second is not None
-            else network.embed(first, mask, second),
-        )
-        given = [tensor.numpy() for tensor in (first, mask, second) if tensor is not None]
-        compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        off = float(np.abs(compiled(given)[names.LOGITS] - wanted.numpy()).max())
+        given = _example(network, encoder, stage, rows, tokens)
+        wanted = _Stage(network, stage)(*given)
+        if stage + 1 < network.stages:
+            *_, wanted = wanted
+        found = _compiled(model)([tensor.numpy() for tensor in given])[names.LOGITS]
+        off = float(np.abs(found - wanted.numpy()).max())
         if not off <= TOLERANCE:
             raise BundleError(
-                f"stage {stage} differs by {off:.2g} from PyTorch's once OpenVINO has taken it over"
+                f"stage {stage} of this {type(network).__name__} differs by {off:.2g} from "
+                "PyTorch's once OpenVINO has taken it over; serve it in fp32 or bf16"
             )
+
+
+def _compiled(model: Any) -> Any:
+    return openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
 
 def _batches(examples: Sequence[Encoded], encoder: TextEncoder) -> list[Inputs]:
@@ -188,7 +190,7 @@ def _batches(examples: Sequence[Encoded], encoder: TextEncoder) -> list[Inputs]:
 
 def _behind(model: Any, inputs: Sequence[Inputs]) -> list[Inputs]:
     """What the next stage reads, for every batch."""
-    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = _compiled(model)
     found = []
     for batch in inputs:
         output = compiled(batch)
