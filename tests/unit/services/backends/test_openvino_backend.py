@@ -101,7 +101,15 @@ def test_int8_is_near_fp32_but_is_not_fp32(in_int8, in_fp32):
 def make_small(kind):
     torch.manual_seed(3)
     if kind == "bert":
-        config = BertConfig(64, 16, 1, 2, 32, max_position_embeddings=32, num_labels=3)
+        config = BertConfig(
+            vocab_size=64,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=32,
+            num_labels=3,
+        )
         return SequenceClassifier(BertForSequenceClassification(config), order=(2, 0, 1)).eval()
     return student_kinds.make(StudentConfig(vocabulary=64, labels=3, kind=kind)).eval()
 
