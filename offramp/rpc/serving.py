@@ -15,7 +15,7 @@ import grpc
 from grpc_channelz.v1 import channelz, channelz_pb2_grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
 from offramp.config import ServerSettings, TlsSettings
 from offramp.errors import ConfigError
@@ -39,6 +39,7 @@ class GrpcServer:
         self.settings = settings
         self.service = service
         self.registry = registry
+        ProcessCollector(registry=registry)
         self.port = 0
         self.metrics_port = 0
         limit = settings.max_message_bytes

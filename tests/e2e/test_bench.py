@@ -33,3 +33,23 @@ def test_the_benchmark_ends_with_one_json_object(tiny_bundle: Path, tmp_path: Pa
     costs = [point["mean_cost"] for point in found["dial"]]
     assert costs == sorted(costs, reverse=True)
     assert "<svg" in picture.read_text()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("loop", [["--rate", "40"], ["--in-flight", "4"]])
+def test_load_runs_on_the_real_services(tiny_bundle: Path, loop: list[str]) -> None:
+    arguments = ["--data", "tests/data/reviews.tsv", "--bundle", str(tiny_bundle), *loop]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.load", *arguments, "--seconds", "3"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["answered"] == found["sent"] > 20
+    assert found["errors"] == {}
+    assert found["accuracy"] > 0.6
+    assert set(found["processes"]) == {"small", "large", "router"}
+    assert all(p["cpu_ms_per_answer"] > 0 for p in found["processes"].values())

@@ -1,0 +1,1 @@
+"""Load on a running router: when texts are sent, what came back, and what it took."""
