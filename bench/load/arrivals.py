@@ -63,5 +63,6 @@ def recorded(path: Path, rate: float | None, seconds: float) -> Times:
         scale = len(found) / (rate * length)
         found, length = found * scale, length * scale
     rounds = np.arange(int(np.ceil(seconds / length)))
-    times = (rounds[:, None] * length + found).ravel()
-    return times[times < seconds]
+    times: Times = (rounds[:, None] * length + found).ravel()
+    kept: Times = times[times < seconds]
+    return kept
