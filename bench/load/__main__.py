@@ -25,13 +25,11 @@ from bench import options as shared
 from bench.load.arrivals import SHAPES, Times, recorded
 from bench.load.generator import Ask, Generator, Sent
 from bench.load.summary import Summary, summarise
+from bench.load.texts import labelled_texts
 from bench.load.usage import Usage, usage
 from bench.services import running
-from offramp.bundle import read_manifest
 from offramp.client import AsyncClient, Override
 from offramp.client.connection import Retries
-from training.card import TRAINING
-from training.data import read_labelled
 
 EXAMPLES = """\
 examples:
@@ -67,7 +65,7 @@ class Options:
 
 async def measure(options: Options) -> dict[str, Any]:
     """One run; the figures of the last line."""
-    texts, labels = _read(options)
+    texts, labels = labelled_texts(options.data, options.bundle, options.seed)
     override = Override(full_depth=True) if options.full_depth else None
     async with _router(options) as (client, metrics):
 
@@ -112,17 +110,6 @@ async def _router(options: Options) -> AsyncIterator[tuple[AsyncClient, Mapping[
         where = {name: ready.metrics for name, ready in services.where.items()}
         async with AsyncClient(services.where["router"].address, retries=NO_RETRIES) as client:
             yield client, where
-
-
-def _read(options: Options) -> tuple[list[str], list[str]]:
-    manifest = read_manifest(options.bundle)
-    made = json.loads((options.bundle / TRAINING).read_text(encoding="utf-8"))
-    data = read_labelled(options.data, rename=made["rename"], label_names=manifest.labels)
-    order = np.random.default_rng(options.seed).permutation(len(data))
-    return (
-        [data.texts[i].text for i in order],
-        [manifest.labels[data.labels[i]] for i in order],
-    )
 
 
 def _processes(

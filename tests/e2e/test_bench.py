@@ -53,3 +53,24 @@ def test_load_runs_on_the_real_services(tiny_bundle: Path, loop: list[str]) -> N
     assert found["accuracy"] > 0.6
     assert set(found["processes"]) == {"small", "large", "router"}
     assert all(p["cpu_ms_per_answer"] > 0 for p in found["processes"].values())
+
+
+@pytest.mark.timeout(300)
+def test_floor_is_below_what_serving_takes(tiny_bundle: Path, tmp_path: Path) -> None:
+    arguments = ["--data", "tests/data/reviews.tsv", "--bundle", str(tiny_bundle)]
+    arguments += ["--seconds", "3", "--repeats", "1", "--out", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.floor", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout.splitlines()[-1])["sets"].values()
+    assert set(found["spent_ms"]) == {"small", "large", "router"}
+    assert set(found["floor_ms"]) == {"small", "large"}
+    assert found["times_floor"] > 1
+    first = found["stages"]["small"][0]
+    assert first["rows"] == found["texts"]
+    assert "Processor time per answer" in (tmp_path / "floor.md").read_text()
