@@ -1,4 +1,4 @@
-"""A network's stages as files that OpenVINO runs, in fp32 or quantised to int8.
+"""A network's stages taken over by OpenVINO, checked, and quantised to int8.
 
 int8 is post-training quantisation by NNCF: ranges of activations from example texts, SmoothQuant
 (arXiv 2211.10438) and bias correction as NNCF has them for transformers. No labels are looked at.
@@ -41,12 +41,6 @@ TRACED, CHECKED = (3, 11), ((1, 3), (5, 24))
 EXAMPLES, BATCH = 300, 10
 
 
-def export_fp32(network: StagedNetwork, encoder: TextEncoder, folder: Path) -> None:
-    """Write the stages as they are. Raises BundleError for a network that OpenVINO cannot run."""
-    for stage, model in enumerate(_converted(network, encoder)):
-        openvino.save_model(model, stage_file(folder, stage), compress_to_fp16=False)
-
-
 def export_int8(
     network: StagedNetwork,
     encoder: TextEncoder,
@@ -54,14 +48,14 @@ def export_int8(
     examples: Sequence[Encoded],
     advance: Callable[[], None] = lambda: None,
 ) -> None:
-    """Write the stages quantised to int8. Raises BundleError as `export_fp32` does.
+    """Write the stages quantised to int8. Raises BundleError as `converted` does.
 
     examples: tokenised texts like those to come; EXAMPLES of them are used.
     advance: called when a stage is done.
     """
     import nncf
 
-    models = _converted(network, encoder)
+    models = converted(network, encoder)
     inputs = _batches(examples[:EXAMPLES], encoder)
     for stage, model in enumerate(models):
         with _quiet():
@@ -100,7 +94,11 @@ class _Stage(nn.Module):
         return states.hidden, states.pooled, logits
 
 
-def _converted(network: StagedNetwork, encoder: TextEncoder) -> list[Any]:
+def converted(network: StagedNetwork, encoder: TextEncoder) -> list[Any]:
+    """The stages as OpenVINO models, in fp32, checked against PyTorch's.
+
+    Raises BundleError for a network that OpenVINO cannot run, or runs differently.
+    """
     if isinstance(network, MultiExitClassifier) and network.config.keep:
         raise BundleError(
             "a tier that drops tokens between stages runs in PyTorch only; serve it in fp32 or bf16"
@@ -142,7 +140,8 @@ def _example(
     mask = torch.from_numpy(mask_of(lengths))
     ids = torch.randint(encoder.vocabulary, mask.shape, generator=generator)
     ids = ids.masked_fill(mask == 0, encoder.pad_token_id)
-    types = torch.zeros_like(ids) if encoder.wants_type_ids else None
+    second = (torch.arange(mask.shape[1]) >= tokens // 2).to(ids.dtype).expand_as(ids)
+    types = second.contiguous() if encoder.wants_type_ids else None
     if stage == 0:
         return (ids, mask) if types is None else (ids, mask, types)
     states = network.embed(ids, mask, types)

@@ -1,6 +1,7 @@
 """Stages exported to OpenVINO: fp32 gives PyTorch's numbers, int8 the same whoever runs beside."""
 
 import numpy as np
+import openvino
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,14 +9,14 @@ from hypothesis import strategies as st
 from transformers import BertConfig, BertForSequenceClassification
 
 from offramp.errors import BundleError
-from services.backends.openvino_backend import OpenVinoBackend
+from services.backends.openvino_backend import OpenVinoBackend, stage_file
 from services.backends.tokenizing import TextEncoder
 from services.backends.torch_backend import TorchBackend
 from services.models import student_kinds
 from services.models.sequence_classifier import SequenceClassifier
 from services.models.student import StudentConfig
 from tests.support import tiers
-from training.openvino_export import export_fp32, export_int8
+from training.openvino_export import converted, export_int8
 
 texts = st.lists(st.sampled_from(tiers.WORDS), min_size=1, max_size=30).map(" ".join)
 EXAMPLES = [" ".join(tiers.WORDS[start : start + 9]) for start in range(50)]
@@ -36,7 +37,8 @@ def exported(encoder, tmp_path_factory):
             rows = encoder.encode([(text, None) for text in EXAMPLES])
             export_int8(network, encoder, folder, rows)
         else:
-            export_fp32(network, encoder, folder)
+            for stage, model in enumerate(converted(network, encoder)):
+                openvino.save_model(model, stage_file(folder, stage), compress_to_fp16=False)
         found = OpenVinoBackend(folder, network.stages, encoder, precision=precision, threads=1)
         found.prepare()
         return found
@@ -125,17 +127,17 @@ def test_small_models_are_exported_too(kind, exported, encoder):
     assert np.abs(all_exits(exported(network, "int8"), batch) - all_exits(plain, batch)).max() < 0.5
 
 
-def test_a_network_that_openvino_runs_differently_is_refused(encoder, tmp_path):
+def test_a_network_that_openvino_runs_differently_is_refused(encoder):
     # Rows of a recurrent student are packed by length, which tracing turns into one length.
     with pytest.raises(BundleError, match="stage 0 of this RecurrentStudent differs by"):
-        export_fp32(make_small("recurrent"), encoder, tmp_path)
+        converted(make_small("recurrent"), encoder)
 
 
-def test_a_network_that_drops_tokens_is_refused(encoder, tmp_path):
+def test_a_network_that_drops_tokens_is_refused(encoder):
     network = tiers.make_network()
     network.keep_tokens((0.5, 0.5))
     with pytest.raises(BundleError, match="drops tokens"):
-        export_fp32(network, encoder, tmp_path)
+        converted(network, encoder)
 
 
 def test_a_folder_without_the_stages_is_an_error_that_says_how_to_make_them(encoder, tmp_path):
