@@ -17,7 +17,11 @@ ALLOWED = (0.0, 0.005)
 SPEEDUPS = (2, 3, 5, 8)
 
 CALIBRATION = "NLL in nats / ECE in points (15 bins), each exit answering everything; 0 is best."
-RANKING = "AUROC (1 is best) / AURC in thousandths (0 is best), each exit answering everything."
+RANKING = (
+    "AUROC (1 is best) / AURC in thousandths (0 is best), each exit answering everything. The "
+    "learned score says whether going on would change the answer for the better, not whether it is "
+    "wrong: at deep exits, where going on mends little, it ranks mistakes worse."
+)
 COST = (
     "Least mean FLOPs, relative to the full model, at which the mean curve of the frontier is as "
     "accurate as the full model, or half a point below. –: nowhere."

@@ -148,7 +148,8 @@ def part(data_set: DataSet, options: RecipesOptions) -> Part:
     """What is kept of a set."""
     found = run_set(data_set, options)
     by_variant = {name: [f.as_dict() for f in seeds] for name, seeds in found.items()}
-    return Part({"texts": options.limit, "recipes": by_variant}, tables(data_set.title, found))
+    title = f"{data_set.title}, {options.limit:,} texts" if options.limit else data_set.title
+    return Part({"texts": options.limit, "recipes": by_variant}, tables(title, found))
 
 
 def main() -> None:

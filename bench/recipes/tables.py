@@ -13,7 +13,8 @@ ByVariant = Mapping[str, Sequence[Figures]]
 
 BY_EXIT = (
     "Accuracy in percent / NLL in nats / AURC in thousandths (0 is best), each exit answering "
-    "everything; means over the seeds."
+    "everything; means over the seeds. Standard error of an accuracy on so many texts: {error:.1f} "
+    "points; recipes share the texts."
 )
 COSTS = (
     "Thresholds from one half of the held-out texts, figures on the other; the large tier alone, "
@@ -29,15 +30,17 @@ def tables(title: str, found: ByVariant) -> list[Table]:
 
 def by_exit(title: str, found: ByVariant) -> Table:
     """Rows by recipe, a column per exit."""
-    first = next(iter(found.values()))[0]
+    seeds = next(iter(found.values()))
+    first = seeds[0]
     rows = [
         [name, *(_exit(seeds, place) for place in range(len(first.exits)))]
         for name, seeds in found.items()
     ]
     columns = ["recipe", *(e.name for e in first.exits)]
-    return Table(
-        f"{title}: every exit on {first.examples:,} held-out texts", columns, rows, BY_EXIT
-    )
+    right = first.exits[-1].accuracy
+    error = 100 * float(np.sqrt(right * (1 - right) / (first.examples * len(seeds))))
+    title = f"{title}: every exit on {first.examples:,} held-out texts"
+    return Table(title, columns, rows, BY_EXIT.format(error=error))
 
 
 def _exit(seeds: Sequence[Figures], place: int) -> str:
