@@ -6,7 +6,6 @@ One thread owns an engine; `services.engine.worker` joins that thread to the eve
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -27,11 +26,6 @@ from services.metrics import TierMetrics
 
 log = logging.getLogger(__name__)
 
-# Seconds per row of a full batch, as a share of those that survivors would take: from here on they
-# do not wait for company.
-WORTHWHILE = 0.9
-# Rows with less time left than so many times what is expected do not wait either.
-HURRY = 2.0
 FAILED = "the model failed on a batch that held this text; the tier's log has the details"
 
 
@@ -132,7 +126,7 @@ class Engine:
 
     def _schedule(self) -> tuple[int, list[Row]]:
         """Rows to run now, less those whose time is up, or would be before the stage ends."""
-        stage, rows = self._scheduler.take(self._worth_running)
+        stage, rows = self._scheduler.take()
         expected = 0.0
         if rows:
             longest = max(row.tokens for row in rows)
@@ -149,23 +143,6 @@ class Engine:
         for row in late:
             self._end(row, row.best_so_far())
         return stage, on_time
-
-    def _worth_running(self, stage: int, rows: Sequence[Row]) -> bool:
-        """Whether survivors should run now: company would not make them cheaper, or time presses.
-
-        Time presses where another batch of the first stage, before them, could make a row late.
-        """
-        longest = max(row.tokens for row in rows)
-        if self.stage_clock.efficiency(stage, len(rows), longest) >= WORTHWHILE:
-            return True
-        earliest = min(row.deadline for row in rows)
-        if earliest == math.inf:
-            return False
-        batch = self._scheduler.max_batch
-        rest = range(stage, self.backend.stages)
-        ahead = self.stage_clock.expect(0, batch, longest)
-        ahead += sum(self.stage_clock.expect(i, len(rows), longest) for i in rest)
-        return earliest < self.clock() + HURRY * ahead
 
     def _advance(self, stage: int, rows: list[Row]) -> None:
         """Run a stage on rows and post-process them; where the backend fails, just they fail."""

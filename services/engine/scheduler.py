@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, islice
-from typing import TypeAlias
+from collections.abc import Callable, Iterable
+from itertools import chain
 
 from services.engine.row import Row
 
 # How many batches' worth of waiting rows are looked at to bring texts of similar length together.
 LOOK_AHEAD = 8
-# How many batches of the first stage may run before survivors that wait for company.
-PATIENCE = 4
-
-Worth: TypeAlias = Callable[[int, Sequence[Row]], bool]
 
 
 class Scheduler:
-    """Queues of rows by stage, where survivors of different requests meet.
+    """Queues of rows by stage; the deepest stage goes first, so that survivors go on at once.
 
-    The deepest stage that is worth running goes first. Where none is, and new rows wait, the first
-    stage runs and brings survivors company, but no more than PATIENCE times; where no new rows
-    wait, there is no company to wait for. Rows wait in `arrivals` until they are tokenised, then
-    for stage 0. Nothing waits on a timer: the hardware never idles while a row is here.
+    Rows wait in `arrivals` until they are tokenised, then for stage 0. Nothing waits on a timer:
+    whatever is there when the hardware is free makes the next batch, up to max_batch rows.
     """
 
     def __init__(self, stages: int, max_batch: int) -> None:
@@ -34,17 +27,16 @@ class Scheduler:
         # Batches of similar length made from the head of the queue of stage 0, oldest first.
         self._sorted: deque[list[Row]] = deque()
         self._earliest_deadline = math.inf
-        # Batches of the first stage that ran while the survivors at a stage waited for company.
-        self._overtaken = [0] * stages
 
     def arrive(self, rows: Iterable[Row]) -> None:
         """Take in rows that are not tokenised yet."""
         self._enqueue(self._arrivals, rows)
 
     def to_encode(self) -> list[Row]:
-        """Rows to tokenise now: what the look-ahead can use, or one batch while survivors wait."""
-        ahead = 1 if any(self._queues[1:]) else LOOK_AHEAD
-        room = max(ahead * self.max_batch - self.waiting(0), 0)
+        """Rows to tokenise now: none while survivors wait, else what the look-ahead can use."""
+        if any(self._queues[1:]):
+            return []
+        room = LOOK_AHEAD * self.max_batch - self.waiting(0)
         return [self._arrivals.popleft() for _ in range(min(room, len(self._arrivals)))]
 
     def ready(self, stage: int, rows: Iterable[Row]) -> None:
@@ -56,27 +48,12 @@ class Scheduler:
             queue.append(row)
             self._earliest_deadline = min(self._earliest_deadline, row.deadline)
 
-    def take(self, worth: Worth = lambda stage, rows: True) -> tuple[int, list[Row]]:
-        """The next stage to run and its rows; no rows where none are ready.
-
-        worth: whether survivors, fewer than max_batch, should run now and not wait for company.
-        """
-        waiting = [stage for stage in range(len(self._queues) - 1, 0, -1) if self._queues[stage]]
-        for stage in waiting:
-            first = list(islice(self._queues[stage], self.max_batch))
-            full = len(first) == self.max_batch
-            if full or self._overtaken[stage] >= PATIENCE or worth(stage, first):
-                return stage, self._take_survivors(stage)
-        rows = self._take_first_stage()
-        if rows:
-            for stage in waiting:
-                self._overtaken[stage] += 1
-            return 0, rows
-        return (waiting[0], self._take_survivors(waiting[0])) if waiting else (0, [])
-
-    def _take_survivors(self, stage: int) -> list[Row]:
-        self._overtaken[stage] = 0
-        return _popped(self._queues[stage], self.max_batch)
+    def take(self) -> tuple[int, list[Row]]:
+        """The next stage to run and its rows; no rows where none are ready."""
+        for stage in range(len(self._queues) - 1, 0, -1):
+            if self._queues[stage]:
+                return stage, _popped(self._queues[stage], self.max_batch)
+        return 0, self._take_first_stage()
 
     def _take_first_stage(self) -> list[Row]:
         queue = self._queues[0]

@@ -38,13 +38,6 @@ class StageClock:
             return 0.0
         return self._corrections[stage] * self._curves[stage].seconds(rows, tokens)
 
-    def efficiency(self, stage: int, rows: int, tokens: int) -> float:
-        """Seconds per row of a full batch as a share of those in this batch; 1 without curves."""
-        if not self._curves:
-            return 1.0
-        curve = self._curves[stage]
-        return rows * float(curve.shared.at(tokens)) / curve.seconds(rows, tokens)
-
     def observe(self, stage: int, rows: int, tokens: int, seconds: float) -> None:
         """Learn from a batch that ran."""
         modelled = self._curves[stage].seconds(rows, tokens) if self._curves else 0.0

@@ -56,16 +56,13 @@ def leaves_where_reference_does(row, text, plan):
 @given(
     jobs=st.lists(st.tuples(texts, plans, st.booleans()), min_size=1, max_size=40),
     max_batch=st.integers(1, 9),
-    waits=st.booleans(),
     data=st.data(),
 )
-def test_every_row_ends_once_and_leaves_where_it_would_alone(backend, jobs, max_batch, waits, data):
+def test_every_row_ends_once_and_leaves_where_it_would_alone(backend, jobs, max_batch, data):
     assume(not any(is_tie(text, plan, EXITS) for text, plan, _ in jobs))
     metrics = TierMetrics(CollectorRegistry(), EXITS)
     scheduler = Scheduler(backend.stages, max_batch)
     engine = Engine(backend, tiers.READOUTS["large"], scheduler, metrics)
-    if waits:  # a row alone costs as much as a thousand: survivors wait for company
-        engine.stage_clock = StageClock([StageCurve(CostCurve(1.0), CostCurve(0.001))] * 3)
     rows = [make_row(text, plan, number) for number, (text, plan, _) in enumerate(jobs)]
     waiting, ended = list(rows), []
     while waiting or not engine.idle:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from services.backends.base import Encoded
 from services.engine.plan import StagePlan
 from services.engine.row import Row
-from services.engine.scheduler import LOOK_AHEAD, PATIENCE, Scheduler
+from services.engine.scheduler import LOOK_AHEAD, Scheduler
 from tests.support.reference import make_plan
 
 
@@ -30,35 +30,6 @@ def test_deepest_stage_goes_first():
     scheduler.ready(2, [make_row(2)])
     taken = [scheduler.take() for _ in range(4)]
     assert [(stage, ids(rows)) for stage, rows in taken] == [(2, [2]), (1, [1]), (0, [0]), (0, [])]
-
-
-def never(stage, rows):
-    return False
-
-
-def test_survivors_wait_for_company_where_new_rows_can_bring_it():
-    scheduler = Scheduler(3, max_batch=2)
-    scheduler.ready(0, [make_row(number) for number in range(4)])
-    scheduler.ready(2, [make_row(8)])
-    assert scheduler.take(never)[0] == 0
-    scheduler.ready(2, [make_row(9)])
-    stage, rows = scheduler.take(never)
-    assert (stage, ids(rows)) == (2, [8, 9])
-
-
-def test_survivors_are_not_kept_waiting_for_good():
-    scheduler = Scheduler(3, max_batch=2)
-    scheduler.ready(1, [make_row(99)])
-    scheduler.ready(0, [make_row(number) for number in range(20)])
-    stages = [scheduler.take(never)[0] for _ in range(PATIENCE + 2)]
-    assert stages == [0] * PATIENCE + [1, 0]
-
-
-def test_survivors_run_at_once_where_nobody_new_waits():
-    scheduler = Scheduler(3, max_batch=2)
-    scheduler.ready(1, [make_row(1)])
-    scheduler.ready(2, [make_row(2)])
-    assert [scheduler.take(never)[0] for _ in range(3)] == [2, 1, 0]
 
 
 def test_no_batch_is_larger_than_max_batch():
@@ -102,7 +73,7 @@ def test_no_row_is_overtaken_from_beyond_the_look_ahead(lengths, max_batch, data
         assert position - number < LOOK_AHEAD * max_batch
 
 
-def test_tokenising_keeps_to_the_look_ahead_or_to_one_batch_while_survivors_wait():
+def test_tokenising_keeps_to_the_look_ahead_and_lets_survivors_go_first():
     scheduler = Scheduler(2, max_batch=2)
     scheduler.arrive(make_row(number) for number in range(50))
     rows = scheduler.to_encode()
