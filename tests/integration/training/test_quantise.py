@@ -72,8 +72,8 @@ def test_evidence_is_what_the_serving_backend_says_of_each_text_alone(in_int8: P
             assert np.array_equal(logits[stage, row], found[0])
 
 
-def test_what_loses_too_much_is_not_kept(tiny_bundle: Path, tmp_path: Path, monkeypatch) -> None:
-    bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "reviews"))
+def test_what_loses_too_much_is_not_kept(in_int8: Path, tmp_path: Path, monkeypatch) -> None:
+    bundle = Path(shutil.copytree(in_int8, tmp_path / "reviews"))
     before = {p: p.read_bytes() for p in bundle.rglob("*") if p.is_file()}
     monkeypatch.setattr(quantise, "LARGEST_LOSS", -1.0)
     with pytest.raises(QuantisationError, match=r"points of accuracy .* nothing was changed"):
