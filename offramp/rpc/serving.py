@@ -6,16 +6,19 @@ import asyncio
 import json
 import logging
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
-from wsgiref.simple_server import WSGIServer
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import grpc
 from grpc_channelz.v1 import channelz, channelz_pb2_grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
 
 from offramp.config import ServerSettings, TlsSettings
 from offramp.errors import ConfigError
@@ -30,6 +33,8 @@ _ASYNC_CHANNELZ: Any = vars(channelz)["aio"]
 # Messages beyond the limit are refused by the interceptor, in words; gRPC's own hard limit, which
 # cannot name a remedy, lies this much higher.
 HARD_LIMIT_FACTOR = 4
+# How often the metrics page looks whether it should end; a drain waits that long for it.
+METRICS_POLL_SECONDS = 0.02
 
 
 class GrpcServer:
@@ -137,12 +142,27 @@ def configure_logging() -> None:
     )
 
 
+class _OverIpv6(ThreadingWSGIServer):
+    address_family = socket.AF_INET6
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *args: object) -> None:
+        """A scrape is not worth a line."""
+
+
 def _serve_metrics(address: str, registry: CollectorRegistry) -> tuple[WSGIServer, int]:
+    # Not prometheus_client's own start_http_server: that one takes half a second to end.
     host, _, port = address.rpartition(":")
+    kind = _OverIpv6 if host.startswith("[") else ThreadingWSGIServer
+    app = make_wsgi_app(registry)
     try:
-        server, _ = start_http_server(int(port), addr=host.strip("[]"), registry=registry)
+        server = make_server(host.strip("[]"), int(port), app, kind, _Quiet)
     except OSError as error:
         raise ConfigError(f"server.metrics_address: cannot listen on {address} ({error})") from None
+    threading.Thread(
+        target=server.serve_forever, args=(METRICS_POLL_SECONDS,), name="metrics", daemon=True
+    ).start()
     return server, server.server_port
 
 
