@@ -32,7 +32,12 @@ def quantised(tiers: Sequence[TierModel], texts: LabelledTexts, folder: Path) ->
 
     Raises BundleError for a network that cannot run in int8.
     """
-    return [tier if tier.quantised.is_dir() else _quantised(tier, texts, folder) for tier in tiers]
+    return [tier if _listed(tier) else _quantised(tier, texts, folder) for tier in tiers]
+
+
+def _listed(tier: TierModel) -> bool:
+    """Whether the bundle has int8 stages; what a killed run left is not in its manifest."""
+    return any(name.startswith(f"{tier.spec.name}/{QUANTISED}/") for name in tier.manifest.files)
 
 
 def _quantised(tier: TierModel, texts: LabelledTexts, folder: Path) -> TierModel:

@@ -6,10 +6,25 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
+
+
+def run(module: str, *arguments: str) -> dict[str, Any]:
+    """Run a benchmark as its user does; the object of its last line."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 @pytest.mark.timeout(300)
@@ -17,15 +32,7 @@ def test_the_benchmark_ends_with_one_json_object(tiny_bundle: Path, tmp_path: Pa
     picture = tmp_path / "curve.svg"
     arguments = ["--data", "tests/data/reviews.tsv", "--bundle", str(tiny_bundle)]
     arguments += ["--repeats", "1", "--plot", str(picture)]
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.sst2", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = run("bench.sst2", *arguments)
     assert found["identical"]["labels_changed"] == 0
     assert found["identical"]["exits_changed"] == 0
     assert found["identical"]["largest_probability_difference"] < 1e-4
@@ -38,15 +45,7 @@ def test_the_benchmark_ends_with_one_json_object(tiny_bundle: Path, tmp_path: Pa
 @pytest.mark.timeout(300)
 def test_load_runs_on_the_real_services(tiny_bundle: Path) -> None:
     arguments = ["--data", "tests/data/reviews.tsv", "--bundle", str(tiny_bundle), "--rate", "40"]
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.load", *arguments, "--seconds", "3"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = run("bench.load", *arguments, "--seconds", "3")
     assert found["answered"] == found["sent"] > 20
     assert found["errors"] == {}
     assert found["accuracy"] > 0.6
@@ -58,15 +57,7 @@ def test_load_runs_on_the_real_services(tiny_bundle: Path) -> None:
 def test_floor_is_below_what_serving_takes(tiny_bundle: Path, tmp_path: Path) -> None:
     arguments = ["--data", "tests/data/reviews.tsv", "--bundle", str(tiny_bundle)]
     arguments += ["--seconds", "3", "--repeats", "1", "--out", str(tmp_path)]
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.floor", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (found,) = json.loads(done.stdout.splitlines()[-1])["sets"].values()
+    (found,) = run("bench.floor", *arguments)["sets"].values()
     assert set(found["spent_ms"]) == {"small", "large", "router"}
     assert set(found["floor_ms"]) == {"small", "large"}
     assert found["times_floor"] > 1

@@ -89,3 +89,14 @@ def test_quantised_once_a_bundle_keeps_its_stages(in_int8: Path, tmp_path: Path)
     assert list(manifest.tiers[0].readouts) == ["fp32", "int8"]
     assert stage.stat().st_mtime_ns == before
     assert "evidence in int8" in json.loads((bundle / "metrics.json").read_text())
+
+
+def test_stages_that_the_bundle_does_not_list_are_made_anew(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "reviews"))
+    (bundle / "small" / QUANTISED).mkdir()  # as a run leaves it that was killed while moving
+    data = read_labelled(tiny.REVIEWS, rename=tiny.RENAME).subset(range(40))
+    (found,) = quantise.quantised([load_tier(bundle, "small")], data, tmp_path / "made")
+    assert (tmp_path / "made" / "small" / QUANTISED / "stage0.xml").is_file()
+    assert found.quantised.is_relative_to(tmp_path / "made")

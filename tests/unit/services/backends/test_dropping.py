@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from services.backends.tokenizing import TextEncoder
 from services.backends.torch_backend import TorchBackend
 from tests.support import tiers
+from tests.support.backends import begin
 
 KEEP = (0.7, 0.4)
 texts = st.lists(st.sampled_from(tiers.WORDS), min_size=1, max_size=20).map(" ".join)
@@ -24,10 +25,6 @@ def network():
 @pytest.fixture(scope="module")
 def backend(network):
     return TorchBackend(network, TextEncoder(tiers.make_tokenizer(), tiers.MAX_TOKENS))
-
-
-def begin(backend, rows):
-    return backend.begin(backend.encode([(text, None) for text in rows]))
 
 
 @torch.inference_mode()

@@ -16,6 +16,7 @@ from services.models import student_kinds
 from services.models.sequence_classifier import SequenceClassifier
 from services.models.student import StudentConfig
 from tests.support import tiers
+from tests.support.backends import all_exits, begin
 from training.openvino_export import converted, export_int8
 
 texts = st.lists(st.sampled_from(tiers.WORDS), min_size=1, max_size=30).map(" ".join)
@@ -54,19 +55,6 @@ def in_fp32(network, exported):
 @pytest.fixture(scope="module")
 def in_int8(network, exported):
     return exported(network, "int8")
-
-
-def begin(backend, rows):
-    return backend.begin(backend.encode([(text, None) for text in rows]))
-
-
-def all_exits(backend, rows):
-    """Logits (E, B, C) of texts that run together."""
-    states, found = begin(backend, rows), []
-    for stage in range(backend.stages):
-        states, logits = backend.run_stage(stage, states)
-        found.append(logits)
-    return np.stack(found)
 
 
 @settings(max_examples=30)

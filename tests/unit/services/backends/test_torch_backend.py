@@ -13,13 +13,10 @@ from services.models import student_kinds
 from services.models.sequence_classifier import SequenceClassifier
 from services.models.student import StudentConfig
 from tests.support import tiers
+from tests.support.backends import all_exits, begin
 from tests.support.reference import exit_probabilities
 
 texts = st.lists(st.sampled_from(tiers.WORDS), min_size=1, max_size=30).map(" ".join)
-
-
-def begin(backend, rows):
-    return backend.begin(backend.encode([(text, None) for text in rows]))
 
 
 def alone(backend, text):
@@ -78,15 +75,6 @@ def in_bf16(network, backend):
     made = TorchBackend(network, backend._encoder, precision="bf16")
     made.prepare()
     return made
-
-
-def all_exits(backend, rows):
-    """Logits (E, B, C) of texts that run together."""
-    states, found = begin(backend, rows), []
-    for stage in range(backend.stages):
-        states, logits = backend.run_stage(stage, states)
-        found.append(logits)
-    return np.stack(found)
 
 
 @settings(max_examples=20)
