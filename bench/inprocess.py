@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
 from offramp.decision.cost import ExitCost
+from offramp.decision.readout import Readout
 from services.backends.tokenizing import TextEncoder
 from services.backends.torch_backend import TorchBackend
 from services.engine.core import Engine
@@ -66,6 +67,7 @@ class Engines:
         self._exits = tuple(exits)
         self._models = {name: load_tier(bundle, tier) for name, (bundle, tier) in homes.items()}
         self._batch = batch
+        self._engines: dict[tuple[tuple[int, ...], tuple[Readout, ...]], Engine] = {}
 
     def build(self, cascade: Cascade) -> Runner:
         """Engines for a cascade, ready to run."""
@@ -73,18 +75,24 @@ class Engines:
         found = []
         for name, group in groupby(rows, key=lambda row: self._exits[row[0]].tier):
             places, readouts, thresholds = zip(*group, strict=True)
-            model = self._models[name]
-            names = tuple(self._exits[place].name for place in places)
+            engine = self._engine(name, places, readouts)
+            plan = StagePlan(tuple(thresholds), len(places) - 1, cascade.measure)
+            found.append(_Tier(engine, plan, places))
+        return Runner(found)
+
+    def _engine(self, tier: str, places: tuple[int, ...], readouts: tuple[Readout, ...]) -> Engine:
+        """The engine of a tier with those exits: warmed up once, shared by cascades."""
+        if (places, readouts) not in self._engines:
+            model = self._models[tier]
             backend = TorchBackend(
                 _with_exits(model, [self._stage(place) for place in places]),
                 TextEncoder(model.tokenizer, model.spec.max_tokens),
             )
-            metrics = TierMetrics(CollectorRegistry(), names)
+            metrics = TierMetrics(CollectorRegistry(), tuple(self._exits[p].name for p in places))
             engine = Engine(backend, readouts, Scheduler(len(places), self._batch), metrics)
-            engine.prepare(warm_up=False, pairs=model.manifest.pairs)
-            plan = StagePlan(tuple(thresholds), len(places) - 1, cascade.measure)
-            found.append(_Tier(engine, plan, places))
-        return Runner(found)
+            engine.prepare(warm_up=True, pairs=model.manifest.pairs)
+            self._engines[places, readouts] = engine
+        return self._engines[places, readouts]
 
     def _stage(self, place: int) -> int:
         """Which exit of its tier stands at a place of the evidence."""

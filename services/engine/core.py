@@ -21,7 +21,7 @@ from services.engine import warmup
 from services.engine.decide import Decisions, decide
 from services.engine.row import Answer, Row, Step
 from services.engine.scheduler import Scheduler
-from services.engine.stage_clock import StageClock
+from services.engine.stage_clock import StageClock, StageCurve
 from services.metrics import TierMetrics
 
 log = logging.getLogger(__name__)
@@ -63,8 +63,13 @@ class Engine:
         if not warm_up:
             return (CostCurve(),) * self.backend.stages
         curves = warmup.measure(self.backend, self._scheduler.max_batch, pairs)
-        self.stage_clock = StageClock(curves)
+        self.expect(curves)
         return warmup.cumulative_seconds(curves)
+
+    def expect(self, curves: Sequence[StageCurve]) -> None:
+        """Schedule by what the stages were measured to take, one curve per stage."""
+        self.stage_clock = StageClock(curves)
+        self._scheduler.curves = tuple(curves)
 
     @property
     def idle(self) -> bool:

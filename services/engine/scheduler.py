@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
-from itertools import chain
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, islice
 
+from services.engine import batching
 from services.engine.row import Row
+from services.engine.stage_clock import StageCurve
 
 # How many batches' worth of waiting rows are looked at to bring texts of similar length together.
 LOOK_AHEAD = 8
@@ -17,15 +19,17 @@ class Scheduler:
     """Queues of rows by stage; the deepest stage goes first, so that survivors go on at once.
 
     Rows wait in `arrivals` until they are tokenised, then for stage 0. Nothing waits on a timer:
-    whatever is there when the hardware is free makes the next batch, up to max_batch rows.
+    what is there when the hardware is free is parted into batches of similar length, no more of
+    them than pay (`services.engine.batching`) and none of more than max_batch rows.
     """
 
     def __init__(self, stages: int, max_batch: int) -> None:
         self.max_batch = max_batch
+        self.curves: Sequence[StageCurve] = [StageCurve()] * stages
         self._arrivals: deque[Row] = deque()
         self._queues: list[deque[Row]] = [deque() for _ in range(stages)]
-        # Batches of similar length made from the head of the queue of stage 0, oldest first.
-        self._sorted: deque[list[Row]] = deque()
+        # By stage, batches made from the head of its queue; that of the oldest row comes first.
+        self._batches: list[deque[list[Row]]] = [deque() for _ in range(stages)]
         self._earliest_deadline = math.inf
 
     def arrive(self, rows: Iterable[Row]) -> None:
@@ -34,7 +38,7 @@ class Scheduler:
 
     def to_encode(self) -> list[Row]:
         """Rows to tokenise now: none while survivors wait, else what the look-ahead can use."""
-        if any(self._queues[1:]):
+        if any(self._queues[1:]) or any(self._batches[1:]):
             return []
         room = LOOK_AHEAD * self.max_batch - self.waiting(0)
         return [self._arrivals.popleft() for _ in range(min(room, len(self._arrivals)))]
@@ -50,29 +54,27 @@ class Scheduler:
 
     def take(self) -> tuple[int, list[Row]]:
         """The next stage to run and its rows; no rows where none are ready."""
-        for stage in range(len(self._queues) - 1, 0, -1):
-            if self._queues[stage]:
-                return stage, _popped(self._queues[stage], self.max_batch)
-        return 0, self._take_first_stage()
+        for stage in reversed(range(len(self._queues))):
+            if not self._batches[stage] and self._queues[stage]:
+                self._batches[stage].extend(self._next_batches(stage))
+            if self._batches[stage]:
+                return stage, self._batches[stage].popleft()
+        return 0, []
 
-    def _take_first_stage(self) -> list[Row]:
-        queue = self._queues[0]
-        if not self._sorted and len(queue) > self.max_batch:
-            self._sorted.extend(self._batches_by_length())
-        return self._sorted.popleft() if self._sorted else _popped(queue, self.max_batch)
-
-    def _batches_by_length(self) -> list[list[Row]]:
-        """Full batches of similar length from the head of the queue.
+    def _next_batches(self, stage: int) -> list[list[Row]]:
+        """Batches from the head of a stage's queue.
 
         All of them run before the next ones are made, so that a row is overtaken only by rows
         that came within the same look-ahead, and the batch of the oldest row runs first.
         """
-        full = min(LOOK_AHEAD, len(self._queues[0]) // self.max_batch)
-        head = _popped(self._queues[0], full * self.max_batch)
+        head = _popped(self._queues[stage], LOOK_AHEAD * self.max_batch)
         age = {row: position for position, row in enumerate(head)}
         head.sort(key=lambda row: row.tokens)
+        tokens = [row.tokens for row in head]
+        rows = iter(head)
         batches = [
-            head[start : start + self.max_batch] for start in range(0, len(head), self.max_batch)
+            list(islice(rows, size))
+            for size in batching.sizes(tokens, self.max_batch, self.curves[stage])
         ]
         return sorted(batches, key=lambda batch: min(age[row] for row in batch))
 
@@ -90,14 +92,12 @@ class Scheduler:
         if removed:
             self._arrivals = _without(self._arrivals, unwanted)
             self._queues = [_without(queue, unwanted) for queue in self._queues]
-            kept = ([row for row in batch if not unwanted(row)] for batch in self._sorted)
-            self._sorted = deque(batch for batch in kept if batch)
+            self._batches = [_without_in(batches, unwanted) for batches in self._batches]
         return removed
 
     def waiting(self, stage: int) -> int:
         """Rows ready for a stage."""
-        sorted_rows = sum(map(len, tuple(self._sorted))) if stage == 0 else 0
-        return len(self._queues[stage]) + sorted_rows
+        return len(self._queues[stage]) + sum(map(len, tuple(self._batches[stage])))
 
     @property
     def depth(self) -> int:
@@ -107,10 +107,11 @@ class Scheduler:
     @property
     def idle(self) -> bool:
         """Whether there is nothing to run."""
-        return not (self._arrivals or self._sorted or any(self._queues))
+        return not (self._arrivals or any(self._queues) or any(self._batches))
 
     def _all(self) -> Iterable[Row]:
-        return chain(self._arrivals, *self._sorted, *self._queues)
+        batches = chain.from_iterable(self._batches)
+        return chain(self._arrivals, *batches, *self._queues)
 
 
 def _popped(queue: deque[Row], count: int) -> list[Row]:
@@ -119,3 +120,8 @@ def _popped(queue: deque[Row], count: int) -> list[Row]:
 
 def _without(queue: deque[Row], unwanted: Callable[[Row], bool]) -> deque[Row]:
     return deque(row for row in queue if not unwanted(row))
+
+
+def _without_in(batches: deque[list[Row]], unwanted: Callable[[Row], bool]) -> deque[list[Row]]:
+    kept = ([row for row in batch if not unwanted(row)] for batch in batches)
+    return deque(batch for batch in kept if batch)

@@ -5,24 +5,43 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from offramp.decision.cost import CostCurve
 
 # Weight of the newest batch in the running correction.
 LEARNING_RATE = 0.2
 # How much of the correction stays each time it alone kept a stage from being begun.
 RELAXATION = 0.8
+NOTHING = CostCurve()
 
 
 @dataclass(frozen=True, slots=True)
 class StageCurve:
-    """Seconds of one stage over tokens: of a row that runs alone, and per row of a full batch."""
+    """Seconds of one stage over tokens: of a row that runs alone, and per row of a full batch.
 
-    alone: CostCurve
-    shared: CostCurve
+    full: rows of the full batch. What lies between is taken to grow by the same with every row.
+    """
+
+    alone: CostCurve = NOTHING
+    shared: CostCurve = NOTHING
+    full: int = 1
+
+    def each(self, tokens: ArrayLike) -> NDArray[np.float64]:
+        """Seconds that one more row of a batch padded to `tokens` tokens takes."""
+        if self.full == 1:
+            return self.alone.at(tokens)
+        rest = self.full * self.shared.at(tokens) - self.alone.at(tokens)
+        return np.maximum(rest / (self.full - 1), 0.0)
+
+    def start(self, tokens: ArrayLike) -> NDArray[np.float64]:
+        """Seconds that such a batch takes beside those of its rows."""
+        return np.maximum(self.alone.at(tokens) - self.each(tokens), 0.0)
 
     def seconds(self, rows: int, tokens: int) -> float:
         """Seconds of a batch of `rows` rows padded to `tokens` tokens."""
-        return max(float(self.alone.at(tokens)), rows * float(self.shared.at(tokens)))
+        return float(self.start(tokens) + rows * self.each(tokens))
 
 
 class StageClock:

@@ -41,7 +41,8 @@ def measure(backend: Backend[Any], max_batch: int, pairs: bool) -> tuple[StageCu
         alone.append(_fastest(backend, [example]))
         shared.append(_fastest(backend, [example] * max_batch))
     return tuple(
-        StageCurve(_fit(alone, stage), _fit(shared, stage)) for stage in range(backend.stages)
+        StageCurve(_fit(alone, stage), _fit(shared, stage), max_batch)
+        for stage in range(backend.stages)
     )
 
 

@@ -2,13 +2,16 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offramp.decision.cost import CostCurve
 from services.backends.base import Encoded
 from services.engine.plan import StagePlan
 from services.engine.row import Row
 from services.engine.scheduler import LOOK_AHEAD, Scheduler
+from services.engine.stage_clock import StageCurve
 from tests.support.reference import make_plan
 
 
@@ -46,10 +49,20 @@ def test_rows_of_similar_length_run_together_where_many_wait():
     assert ids(scheduler.take()[1]) == [1, 3, 5, 7]
 
 
-def test_few_rows_all_run_at_once_whatever_their_length():
+def test_few_rows_all_run_at_once_where_nothing_was_measured():
     scheduler = Scheduler(1, max_batch=4)
     scheduler.ready(0, [make_row(0, tokens=50), make_row(1, tokens=5)])
-    assert ids(scheduler.take()[1]) == [0, 1]
+    assert sorted(ids(scheduler.take()[1])) == [0, 1]
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_few_rows_are_parted_by_length_where_padding_costs_more_than_a_batch(stage):
+    scheduler = Scheduler(2, max_batch=4)
+    scheduler.curves = [StageCurve(CostCurve(0.0, 0.001), CostCurve(0.0, 0.001), full=4)] * 2
+    lengths = [5, 50, 5, 50]
+    scheduler.ready(stage, [make_row(number, tokens) for number, tokens in enumerate(lengths)])
+    assert [ids(scheduler.take()[1]) for _ in range(2)] == [[0, 2], [1, 3]]
+    assert scheduler.idle
 
 
 @given(

@@ -5,7 +5,7 @@ import pytest
 from offramp.decision.cost import CostCurve
 from services.engine.stage_clock import StageClock, StageCurve
 
-CURVE = StageCurve(alone=CostCurve(0.010), shared=CostCurve(0.0, 0.0001))
+CURVE = StageCurve(alone=CostCurve(0.010), shared=CostCurve(0.0, 0.0001), full=32)
 
 
 def test_nothing_is_expected_without_curves():
@@ -27,3 +27,14 @@ def test_expectation_follows_what_batches_take():
         clock.observe(0, 32, 20, 0.128)
     assert clock.expect(0, 32, 20) == pytest.approx(0.128, rel=0.01)
     assert clock.expect(1, 32, 20) == pytest.approx(0.064)
+
+
+def test_between_one_row_and_a_full_batch_every_row_adds_the_same():
+    taken = [CURVE.seconds(rows, 20) for rows in (1, 2, 3, 32)]
+    assert taken[2] - taken[1] == pytest.approx(taken[1] - taken[0])
+    assert taken[3] - taken[0] == pytest.approx(31 * (taken[1] - taken[0]))
+
+
+def test_where_the_hardware_takes_a_full_batch_for_free_rows_cost_nothing():
+    curve = StageCurve(alone=CostCurve(0.010), shared=CostCurve(0.0001), full=32)
+    assert curve.seconds(1, 20) == curve.seconds(32, 20) == pytest.approx(0.010)

@@ -1,0 +1,72 @@
+"""Which rows run together."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from offramp.decision.cost import CostCurve
+from services.engine import batching
+from services.engine.batching import STEP_SECONDS
+from services.engine.stage_clock import StageCurve
+
+terms = st.floats(0.0, 1.0).map(lambda value: value / 100)
+curves = st.builds(
+    StageCurve,
+    alone=st.builds(CostCurve, terms, terms, terms),
+    shared=st.builds(CostCurve, terms, terms, terms),
+    full=st.integers(1, 8),
+)
+PER_TOKEN = StageCurve(CostCurve(0.02, 0.001), CostCurve(0.02 / 32, 0.001), full=32)
+
+
+def cost(tokens, sizes, curve):
+    """What the batches take, one after the other."""
+    found, row = 0.0, 0
+    for size in sizes:
+        row += size
+        found += STEP_SECONDS + curve.seconds(size, tokens[row - 1])
+    return found
+
+
+def partings(rows, most):
+    """All ways to part so many rows into batches."""
+    if rows == 0:
+        yield []
+    for size in range(1, min(rows, most) + 1):
+        for rest in partings(rows - size, most):
+            yield [size, *rest]
+
+
+@given(
+    tokens=st.lists(st.integers(1, 60), min_size=1, max_size=8).map(sorted),
+    most=st.integers(1, 5),
+    curve=curves,
+)
+def test_no_other_parting_is_cheaper(tokens, most, curve):
+    found = batching.sizes(tokens, most, curve)
+    assert sum(found) == len(tokens)
+    assert all(1 <= size <= most for size in found)
+    cheapest = min(cost(tokens, sizes, curve) for sizes in partings(len(tokens), most))
+    assert cost(tokens, found, curve) == pytest.approx(cheapest)
+
+
+def test_a_long_text_does_not_make_short_ones_pay():
+    assert batching.sizes([10, 10, 11, 12, 120], 32, PER_TOKEN) == [4, 1]
+
+
+def test_texts_of_about_one_length_stay_together():
+    assert batching.sizes([10, 10, 11, 12], 32, PER_TOKEN) == [4]
+
+
+def test_without_curves_batches_are_as_few_as_can_be():
+    assert batching.sizes([10, 20, 30, 40, 50], 2, StageCurve()) in (
+        [2, 2, 1],
+        [1, 2, 2],
+        [2, 1, 2],
+    )
+    assert batching.sizes([10, 20, 30], 4, StageCurve()) == [3]
+
+
+def test_where_a_batch_costs_what_a_row_costs_all_run_together():
+    free = StageCurve(CostCurve(0.001), CostCurve(0.001 / 32), full=32)
+    assert batching.sizes(list(range(1, 33)), 32, free) == [32]
