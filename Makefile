@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-# The CPU build of torch, a tenth of the size of the one with CUDA. `make up TORCH_INDEX=` leaves
+# The CPU build of torch, a tenth of the size of the one with CUDA. `make test TORCH_INDEX=` leaves
 # the choice to pip's own settings, and so does a folder of wheels in PIP_FIND_LINKS.
 TORCH_INDEX ?= $(if $(PIP_FIND_LINKS),,https://download.pytorch.org/whl/cpu)
 PIP := $(if $(TORCH_INDEX),PIP_EXTRA_INDEX_URL=$(TORCH_INDEX) )$(BIN)/python -m pip install -qq --no-input
@@ -58,7 +58,7 @@ $(BIN)/python:
 # installs again.
 $(VENV)/serve.stamp: pyproject.toml offramp/__init__.py | $(BIN)/python
 	@echo "Installing offramp into $(VENV): once, about a minute"
-	@$(PIP) --editable '.[models]'
+	@$(PIP) --editable '.[openvino]'
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml offramp/__init__.py | $(BIN)/python

@@ -14,8 +14,8 @@ from offramp.bundle import MANIFEST, file_hash
 from training.settings import SmallSettings, TrainSettings
 from training.train import run
 
-# Where the result lies and how many cores worked on it do not make another bundle.
-IRRELEVANT = ("data", "out", "checkpoint", "threads", "device", "data_note")
+# Where the result lies, how many cores worked on it and what else runs it make no other bundle.
+IRRELEVANT = ("data", "out", "checkpoint", "threads", "device", "data_note", "export")
 LOCK = ".training"
 # Of bundles whose small tier nobody looks at.
 CHEAP_STUDENT = SmallSettings(kind="static", epochs=1, augment=0)

@@ -86,7 +86,7 @@ class Engines:
             model = self._models[tier]
             backend = TorchBackend(
                 _with_exits(model, [self._stage(place) for place in places]),
-                TextEncoder(model.tokenizer, model.spec.max_tokens),
+                TextEncoder.of(model.tokenizer, model.spec.max_tokens),
             )
             metrics = TierMetrics(CollectorRegistry(), tuple(self._exits[p].name for p in places))
             engine = Engine(backend, readouts, Scheduler(len(places), self._batch), metrics)

@@ -61,6 +61,7 @@ class Options:
             seed=seed,
             threads=self.threads,
             limit=self.limit,
+            export=False,
             large=LargeSettings(
                 backbone=self.backbone,
                 exits=exits,

@@ -10,6 +10,7 @@ from cli.calibrate import calibrate
 from cli.classify import classify
 from cli.config import config
 from cli.evaluate import evaluate
+from cli.export import export
 from cli.guard import SentenceGroup
 from cli.policy import policy
 from cli.report import report
@@ -30,6 +31,7 @@ app.add_typer(policy, name="policy")
 app.add_typer(config, name="config")
 app.command()(train)
 app.command()(calibrate)
+app.command()(export)
 app.command()(evaluate)
 app.command()(report)
 

@@ -6,12 +6,11 @@ from prometheus_client import CollectorRegistry
 
 from offramp.rpc.serving import GrpcServer
 from offramp.v1 import tier_pb2, tier_pb2_grpc
-from services.backends.opening import backend_of
+from services.backends.opening import open_tier
 from services.engine.core import Engine
 from services.engine.scheduler import Scheduler
 from services.engine.worker import Worker
 from services.metrics import TierMetrics
-from services.models.loading import load_tier
 from services.servicer import Tier, TierServicer
 from services.settings import TierSettings
 
@@ -26,10 +25,16 @@ class TierServer(GrpcServer):
         registry = CollectorRegistry()
         super().__init__(settings.server, service, registry)
         engine = settings.engine
-        model = load_tier(settings.bundle, settings.tier or service)
-        readouts = model.spec.readouts_in(engine.precision)
-        backend = backend_of(model, engine.precision, device=engine.device, threads=engine.threads)
-        tier = Tier(model.manifest, model.spec, backend.name, engine)
+        found = open_tier(
+            settings.bundle,
+            settings.tier or service,
+            engine.precision,
+            wanted=engine.backend,
+            device=engine.device,
+            threads=engine.threads,
+        )
+        backend, readouts = found.backend, found.spec.readouts_in(engine.precision)
+        tier = Tier(found.manifest, found.spec, backend.name, engine)
         metrics = TierMetrics(registry, tier.exits)
         metrics.describe(tier.spec.name, tier.manifest.id, backend.name)
         scheduler = Scheduler(backend.stages, engine.max_batch)

@@ -18,8 +18,9 @@ class EngineSettings(Strict):
     threads: CPU threads for the model; 0 means all cores.
     warmup: measure every stage before serving. Without it Describe reports no seconds.
     device: where the model runs.
-    precision: what it computes in; the bundle needs evidence in it (`offramp calibrate`). fp32 and
-        bf16 run in PyTorch; int8 runs in OpenVINO, on the CPU.
+    precision: what it computes in; the bundle needs evidence in it (`offramp calibrate`).
+    backend: torch, openvino, or auto, the faster of both. OpenVINO runs on the CPU, int8 and, of
+        bundles with stages for it (`offramp export`), fp32; PyTorch runs fp32 and bf16.
     """
 
     max_batch: int = Field(default=32, ge=1, le=4096)
@@ -28,11 +29,16 @@ class EngineSettings(Strict):
     warmup: bool = True
     device: Literal["cpu", "cuda"] = "cpu"
     precision: Literal["fp32", "bf16", "int8"] = "fp32"
+    backend: Literal["auto", "torch", "openvino"] = "auto"
 
     @model_validator(mode="after")
-    def _int8_is_for_the_cpu(self) -> EngineSettings:
+    def _go_together(self) -> EngineSettings:
         if self.precision == "int8" and self.device != "cpu":
             raise ValueError("precision int8 is for device cpu; take bf16 on a GPU")
+        if self.precision == "int8" and self.backend == "torch":
+            raise ValueError("precision int8 is for backend openvino; leave backend at auto")
+        if self.backend == "openvino" and (self.device != "cpu" or self.precision == "bf16"):
+            raise ValueError("backend openvino is for device cpu, in fp32 or int8")
         return self
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,12 +21,12 @@ from services.models.flops import exit_flops
 from services.models.loading import load_tier, save_tier
 from services.models.multi_exit import MultiExitClassifier
 from services.models.staged import StagedNetwork
-from training import calibrate, card, target
+from training import calibrate, card, export, target
 from training.choose import Choice
 from training.data import LabelledTexts
 from training.progress import say
 from training.settings import TrainSettings
-from training.workplace import workplace
+from training.workplace import make_readable, workplace
 
 SMALL, LARGE = "small", "large"
 
@@ -72,18 +72,11 @@ def write(settings: TrainSettings, parts: Parts, models: Models, seconds: float)
         manifest = _calibrated(unfinished, specs, parts.held_out, settings)
         sizes = card.Sizes(len(parts.fit), len(parts.held_out), seconds)
         card.write(unfinished, manifest, settings, sizes, models.choice)
-        _make_readable(unfinished)
+        make_readable(unfinished)
         target.check_free(settings.out)
         unfinished.rename(settings.out)
     say(f"bundle {manifest.id} is in {settings.out}")
     return settings.out
-
-
-def _make_readable(folder: Path) -> None:
-    """Let other users read the bundle: services in containers are not the one who trained."""
-    folder.chmod(0o755)
-    for path in folder.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _save(directory: Path, name: str, tier: Tier, settings: TrainSettings) -> TierSpec:
@@ -113,6 +106,9 @@ def _calibrated(
     )
     write_manifest(directory, manifest)
     tiers = [load_tier(directory, spec.name) for spec in specs]
+    if settings.export:
+        export.add(tiers, directory)
+        manifest = replace(manifest, files=tier_files(directory, specs))
     found = calibrate.calibrate(
         tiers, held_out, [DEFAULT_PRECISION], settings.readout_share, settings.seed
     )

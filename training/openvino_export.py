@@ -1,4 +1,4 @@
-"""A network's stages taken over by OpenVINO, checked, and quantised to int8.
+"""A network's stages taken over by OpenVINO, checked, in fp32 or quantised to int8.
 
 int8 is post-training quantisation by NNCF: ranges of activations from example texts, SmoothQuant
 (arXiv 2211.10438) and bias correction as NNCF has them for transformers. No labels are looked at.
@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from offramp.errors import BundleError
-from services.backends import openvino_backend as names
+from services.backends import exported as names
 from services.backends.base import Encoded
-from services.backends.openvino_backend import stage_file
+from services.backends.exported import FORM, Reference, stage_file
 from services.backends.rows import mask_of, padded
 from services.backends.tokenizing import TextEncoder
 from services.models.multi_exit import MultiExitClassifier
@@ -37,8 +37,33 @@ LATER_INPUTS = (names.HIDDEN, names.MASK, names.POOLED)
 TOLERANCE = 1e-3
 # Rows and tokens that stages are traced with, and others that they are checked with.
 TRACED, CHECKED = (3, 11), ((1, 3), (5, 24))
+# Tokens of the rows that every machine is to compute alike.
+REFERENCE_TOKENS = (4, 9, 16)
 # Example texts that ranges of activations are taken from, and how many of them at a time.
 EXAMPLES, BATCH = 300, 10
+
+
+def export_fp32(
+    network: StagedNetwork,
+    encoder: TextEncoder,
+    folder: Path,
+    advance: Callable[[], None] = lambda: None,
+) -> None:
+    """Write the stages, less the weights that the network's own file holds.
+
+    Raises BundleError as `converted` does.  advance: called when a stage is done.
+    """
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    models = converted(network, encoder)
+    folder.mkdir(parents=True)
+    for stage, model in enumerate(models):
+        names.without_weights(model, weights)
+        openvino.save_model(model, stage_file(folder, stage), compress_to_fp16=False)
+        advance()
+    rows = _reference_rows(encoder)
+    with torch.no_grad():
+        logits = network.eval()(*(torch.from_numpy(a) for a in _batch(rows, encoder).values()))
+    _finish(folder, encoder, Reference(rows, logits.numpy()))
 
 
 def export_int8(
@@ -57,6 +82,9 @@ def export_int8(
 
     models = converted(network, encoder)
     inputs = _batches(examples[:EXAMPLES], encoder)
+    rows, logits = _reference_rows(encoder), []
+    reached = _batch(rows, encoder)
+    folder.mkdir(parents=True)
     for stage, model in enumerate(models):
         with _quiet():
             quantised = nncf.quantize(
@@ -67,10 +95,31 @@ def export_int8(
                 preset=nncf.QuantizationPreset.MIXED,
             )
         openvino.save_model(quantised, stage_file(folder, stage), compress_to_fp16=False)
+        compiled = _compiled(quantised)
+        found = compiled(reached)
+        logits.append(found[names.LOGITS])
         if stage + 1 < len(models):
             # Later stages see what the stages before them give in int8.
-            inputs = _behind(quantised, inputs)
+            inputs = [_behind(compiled(batch), batch) for batch in inputs]
+            reached = _behind(found, reached)
         advance()
+    _finish(folder, encoder, Reference(rows, np.stack(logits)))
+
+
+def _reference_rows(encoder: TextEncoder) -> tuple[Encoded, ...]:
+    """Random tokens in rows of several lengths."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for tokens in REFERENCE_TOKENS:
+        ids = rng.integers(encoder.vocabulary, size=tokens).tolist()
+        types = [0] * (tokens // 2) + [1] * (tokens - tokens // 2)
+        rows.append(Encoded(ids, types if encoder.form.type_ids else None, False))
+    return tuple(rows)
+
+
+def _finish(folder: Path, encoder: TextEncoder, reference: Reference) -> None:
+    reference.save(folder)
+    encoder.write_form(folder / FORM)
 
 
 class _Stage(nn.Module):
@@ -139,9 +188,9 @@ def _example(
     lengths = np.linspace(tokens, max(tokens // 2, 2), rows).astype(np.int64)
     mask = torch.from_numpy(mask_of(lengths))
     ids = torch.randint(encoder.vocabulary, mask.shape, generator=generator)
-    ids = ids.masked_fill(mask == 0, encoder.pad_token_id)
+    ids = ids.masked_fill(mask == 0, encoder.form.pad_token_id)
     second = (torch.arange(mask.shape[1]) >= tokens // 2).to(ids.dtype).expand_as(ids)
-    types = second.contiguous() if encoder.wants_type_ids else None
+    types = second.contiguous() if encoder.form.type_ids else None
     if stage == 0:
         return (ids, mask) if types is None else (ids, mask, types)
     states = network.embed(ids, mask, types)
@@ -173,34 +222,30 @@ def _compiled(model: Any) -> Any:
 
 
 def _batches(examples: Sequence[Encoded], encoder: TextEncoder) -> list[Inputs]:
-    found = []
-    for start in range(0, len(examples), BATCH):
-        rows = examples[start : start + BATCH]
-        lengths = np.array([row.tokens for row in rows], dtype=np.int64)
-        batch = {
-            names.IDS: padded([row.token_ids for row in rows], encoder.pad_token_id),
-            names.MASK: mask_of(lengths),
-        }
-        if encoder.wants_type_ids:
-            batch[names.TYPES] = padded([row.type_ids or () for row in rows], 0)
-        found.append(batch)
-    return found
+    return [
+        _batch(examples[start : start + BATCH], encoder) for start in range(0, len(examples), BATCH)
+    ]
 
 
-def _behind(model: Any, inputs: Sequence[Inputs]) -> list[Inputs]:
-    """What the next stage reads, for every batch."""
-    compiled = _compiled(model)
-    found = []
-    for batch in inputs:
-        output = compiled(batch)
-        found.append(
-            {
-                names.HIDDEN: output[names.NEXT_HIDDEN],
-                names.MASK: batch[names.MASK],
-                names.POOLED: output[names.NEXT_POOLED],
-            }
-        )
-    return found
+def _batch(rows: Sequence[Encoded], encoder: TextEncoder) -> Inputs:
+    """Inputs of the first stage."""
+    lengths = np.array([row.tokens for row in rows], dtype=np.int64)
+    batch = {
+        names.IDS: padded([row.token_ids for row in rows], encoder.form.pad_token_id),
+        names.MASK: mask_of(lengths),
+    }
+    if encoder.form.type_ids:
+        batch[names.TYPES] = padded([row.type_ids or () for row in rows], 0)
+    return batch
+
+
+def _behind(output: Any, batch: Inputs) -> Inputs:
+    """What the next stage reads, from what a stage gave for a batch."""
+    return {
+        names.HIDDEN: output[names.NEXT_HIDDEN],
+        names.MASK: batch[names.MASK],
+        names.POOLED: output[names.NEXT_POOLED],
+    }
 
 
 @contextmanager

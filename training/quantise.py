@@ -14,11 +14,13 @@ import numpy as np
 from offramp.decision.evidence import Evidence
 from offramp.errors import OfframpError
 from services.backends.tokenizing import TextEncoder
-from services.models.loading import QUANTISED, TierModel
+from services.models.files import EXPORTED
+from services.models.loading import TierModel
 from training import progress
 from training.data import LabelledTexts
 from training.openvino_export import export_int8
 
+INT8_FOLDER = EXPORTED["int8"]
 # Accuracy that an exit may lose to int8, as a share, give or take a standard error.
 LARGEST_LOSS = 0.01
 
@@ -37,13 +39,12 @@ def quantised(tiers: Sequence[TierModel], texts: LabelledTexts, folder: Path) ->
 
 def _listed(tier: TierModel) -> bool:
     """Whether the bundle has int8 stages; what a killed run left is not in its manifest."""
-    return any(name.startswith(f"{tier.spec.name}/{QUANTISED}/") for name in tier.manifest.files)
+    return any(name.startswith(f"{tier.spec.name}/{INT8_FOLDER}/") for name in tier.manifest.files)
 
 
 def _quantised(tier: TierModel, texts: LabelledTexts, folder: Path) -> TierModel:
-    target = folder / tier.spec.name / QUANTISED
-    target.mkdir(parents=True)
-    encoder = TextEncoder(tier.tokenizer, tier.spec.max_tokens)
+    target = folder / tier.spec.name / INT8_FOLDER
+    encoder = TextEncoder.of(tier.tokenizer, tier.spec.max_tokens)
     examples = encoder.encode([(text.text, text.pair) for text in texts.texts])
     title = f"{tier.spec.name} tier to int8: stages"
     with progress.step(title, tier.network.stages) as bar:

@@ -19,14 +19,15 @@ from offramp.bundle import (
     read_manifest,
     tier_files,
 )
-from services.models.loading import QUANTISED, TierModel, load_tier
+from services.models.files import EXPORTED
+from services.models.loading import TierModel, load_tier
 from training import calibrate, card, quantise
 from training.corpus import mention_unheard
 from training.data import Columns, LabelledTexts, source_name
 from training.evaluate import texts_for
 from training.figures import METRICS
 from training.parting import READOUT_SHARE, part
-from training.workplace import workplace
+from training.workplace import make_readable, workplace
 
 INT8 = "int8"
 
@@ -73,6 +74,7 @@ def run(settings: RecalibrateSettings) -> Manifest:
             quantise.check(found.evidence[DEFAULT_PRECISION], found.evidence[INT8])
         files = {**manifest.files, **tier_files(unfinished, manifest.tiers)}
         manifest = calibrate.enter(unfinished, replace(manifest, files=files), found)
+        make_readable(unfinished)
         _move(unfinished, directory, tiers)
     _note(directory, settings, len(texts))
     card.render(directory, manifest)
@@ -83,7 +85,7 @@ def _move(unfinished: Path, directory: Path, tiers: Sequence[TierModel]) -> None
     """Bring what was made into the bundle; the manifest, which says what belongs to it, last."""
     for tier in tiers:
         if tier.quantised.is_relative_to(unfinished):
-            target = directory / tier.spec.name / QUANTISED
+            target = directory / tier.spec.name / EXPORTED[INT8]
             shutil.rmtree(target, ignore_errors=True)
             tier.quantised.replace(target)
     for name in (EVIDENCE, METRICS, MANIFEST):

@@ -102,6 +102,7 @@ class TrainSettings:
     max_tokens: where texts are cut. 0: chosen from the data by `training.train.run`.
     balance: weight of rare labels in the loss: none, sqrt or weights.
     precision: of the weights in the bundle: int8, fp16 or fp32.
+    export: keep the stages for OpenVINO too, which serve on a CPU without PyTorch.
     threads: 0 for all cores.  device: auto, cpu or cuda.  bf16: None for where it is quicker.
     checkpoint: folder from which a killed run goes on; None: beside `out` (see `training.train`).
     limit: train on so many texts drawn at random.  data_note: a sentence for the model card.
@@ -122,6 +123,7 @@ class TrainSettings:
     balance: str = "none"
     seed: int = 0
     precision: str = "int8"
+    export: bool = True
     threads: int = 0
     device: str = "auto"
     bf16: bool | None = None

@@ -20,3 +20,10 @@ def workplace(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_readable(folder: Path) -> None:
+    """Let other users read it: services in containers are not the one who trained."""
+    folder.chmod(0o755)
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)

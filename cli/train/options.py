@@ -205,6 +205,13 @@ Name = Annotated[
 StoredPrecision = Annotated[
     Precision, typer.Option(help="Of the stored weights.", rich_help_panel=BUNDLE)
 ]
+Export = Annotated[
+    bool,
+    typer.Option(
+        help="Keep the stages for OpenVINO too, which serve on a CPU without PyTorch.",
+        rich_help_panel=BUNDLE,
+    ),
+]
 Note = Annotated[
     str, typer.Option(help="A sentence on the data, for the model card.", rich_help_panel=BUNDLE)
 ]

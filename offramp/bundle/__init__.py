@@ -8,7 +8,7 @@ metrics.json          figures of training and calibration
 README.md             model card
 """
 
-from offramp.bundle.evidence import EVIDENCE, read_evidence, write_evidence
+from offramp.bundle.evidence import EVIDENCE, read_evidence, retie_evidence, write_evidence
 from offramp.bundle.manifest import (
     DEFAULT_PRECISION,
     FORMAT,
@@ -38,6 +38,7 @@ __all__ = [
     "file_hash",
     "read_evidence",
     "read_manifest",
+    "retie_evidence",
     "tier_files",
     "verify_tier",
     "write_evidence",

@@ -68,6 +68,14 @@ def read_evidence(
         ) from None
 
 
+def retie_evidence(directory: Path, manifest: Manifest, target: Path, new: Manifest) -> None:
+    """Write a bundle's evidence into `target` under another id: files were added to the bundle that
+    change nothing of what its exits say. Raises BundleError as `read_evidence` does.
+    """
+    arrays = _read(directory / EVIDENCE, manifest)
+    save_file(arrays, target / EVIDENCE, metadata={"bundle_id": new.id})
+
+
 def _read(path: Path, manifest: Manifest) -> dict[str, NDArray[Any]]:
     try:
         with safe_open(path, framework="numpy") as stream:

@@ -50,7 +50,10 @@ class Backend(ABC, Generic[State]):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Called once, on the thread that will make all other calls, before any of them."""
+        """Called on the thread that will make all other calls, before any of them.
+
+        And again where another thread takes over.
+        """
 
     @abstractmethod
     def encode(self, texts: Sequence[Text]) -> list[Encoded]:

@@ -1,4 +1,4 @@
-"""Stages run by OpenVINO on the CPU, in fp32 or int8, from what `training.openvino_export` wrote.
+"""Stages run by OpenVINO on the CPU, in fp32 or int8, from an exported folder.
 
 In int8 a row's result is the same to the last bit whatever runs beside it: sums of integers do not
 round.
@@ -15,53 +15,83 @@ import openvino
 from numpy.typing import NDArray
 
 from offramp.errors import BundleError
+from services.backends import exported
 from services.backends import rows as batching
 from services.backends.base import Backend, Encoded, Text
+from services.backends.exported import (
+    HIDDEN,
+    IDS,
+    LOGITS,
+    MASK,
+    NEXT_HIDDEN,
+    NEXT_POOLED,
+    POOLED,
+    TYPES,
+    Reference,
+    stage_file,
+)
 from services.backends.rows import Batch, RowInBatch
 from services.backends.tokenizing import TextEncoder
+from services.models.files import Arrays, read_weights
 
 Floats: TypeAlias = NDArray[np.float32]
 ArrayRow: TypeAlias = RowInBatch[Floats]
 
-# Names of a stage's inputs and outputs. The first stage reads ids, the others hidden and pooled.
-IDS, MASK, TYPES = "token_ids", "attention_mask", "type_ids"
-HIDDEN, POOLED = "hidden", "pooled"
-NEXT_HIDDEN, NEXT_POOLED, LOGITS = "next_hidden", "next_pooled", "logits"
-
-
-def stage_file(folder: Path, stage: int) -> Path:
-    """Where a stage is, in the folder of a tier's exported stages."""
-    return folder / f"stage{stage}.xml"
+# Largest difference of a logit from the reference. Where int8 was quantised on another kind of
+# processor, a number may round to its neighbour; sums that overflow are off by far more.
+TOLERANCES = {"fp32": 1e-3, "int8": 0.5}
+REMEDIES = {
+    "fp32": "`offramp export BUNDLE`",
+    "int8": "`offramp calibrate BUNDLE DATA --precision int8`",
+}
 
 
 class OpenVinoBackend(Backend[ArrayRow]):
     """Runs exported stages. Raises BundleError where they are missing or cannot be read.
 
-    folder: one file per stage.  precision: that they were exported in.
+    folder: what `training.openvino_export` wrote.  precision: that it was exported in.
+    weights: file of the weights that the graphs do without.
     threads: 0 leaves OpenVINO's choice, all cores.
     """
 
     def __init__(
-        self, folder: Path, stages: int, encoder: TextEncoder, *, precision: str, threads: int = 0
+        self,
+        folder: Path,
+        stages: int,
+        encoder: TextEncoder,
+        *,
+        precision: str,
+        weights: Path,
+        threads: int = 0,
     ) -> None:
         self.name = f"openvino-cpu-{precision}"
         self.precision = precision
         self.stages = stages
+        self.folder = folder
         self._encoder = encoder
         self._threads = threads
+        self._weights: Arrays = read_weights(weights) if precision == "fp32" else {}
         core = openvino.Core()
         try:
             self._models = [core.read_model(stage_file(folder, i)) for i in range(stages)]
-        except RuntimeError as error:
+            self._reference = Reference.read(folder)
+            for model in self._models:
+                exported.with_weights(model, self._weights)
+        except (RuntimeError, OSError, KeyError) as error:
             raise BundleError(
                 f"{folder} does not hold {stages} stages that OpenVINO reads ({error}); make them "
-                f"with `offramp calibrate BUNDLE DATA --precision {precision}`"
+                f"with {REMEDIES[precision]}"
             ) from None
         self._core = core
         self._requests: list[Any] = []
 
     def prepare(self) -> None:
-        """Compile the stages for this machine."""
+        """Compile the stages for this machine, and see that it computes what the bundle says.
+
+        Raises BundleError where it does not.
+        """
+        if self._requests:
+            return
         settings = {
             "INFERENCE_NUM_THREADS": self._threads,
             "NUM_STREAMS": 1,
@@ -72,6 +102,18 @@ class OpenVinoBackend(Backend[ArrayRow]):
             self._core.compile_model(model, "CPU", settings).create_infer_request()
             for model in self._models
         ]
+        self._compare()
+
+    def _compare(self) -> None:
+        states = self.begin(self._reference.rows)
+        for stage, wanted in enumerate(self._reference.logits):
+            states, logits = self.run_stage(stage, states)
+            off = float(np.abs(logits - wanted).max())
+            if not off <= TOLERANCES[self.precision]:
+                raise BundleError(
+                    f"on this processor OpenVINO's stage {stage} in {self.precision} is off by "
+                    f"{off:.2g} from what the bundle was exported with; set engine.backend to torch"
+                )
 
     def encode(self, texts: Sequence[Text]) -> list[Encoded]:
         """Tokenise with the tier's own tokenizer."""
@@ -80,8 +122,8 @@ class OpenVinoBackend(Backend[ArrayRow]):
     def begin(self, rows: Sequence[Encoded]) -> list[ArrayRow]:
         """Pad the rows to the longest; the first stage embeds them."""
         lengths = np.array([row.tokens for row in rows], dtype=np.int64)
-        ids: Any = batching.padded([row.token_ids for row in rows], self._encoder.pad_token_id)
-        if not self._encoder.wants_type_ids:
+        ids: Any = batching.padded([row.token_ids for row in rows], self._encoder.form.pad_token_id)
+        if not self._encoder.form.type_ids:
             return Batch((ids,), (), lengths).rows()
         types: Any = batching.padded([row.type_ids or () for row in rows], 0)
         return Batch((ids, types), (), lengths).rows()

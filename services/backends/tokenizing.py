@@ -1,32 +1,64 @@
-"""Texts to token ids: a Hugging Face fast tokenizer, in batches, cut to a tier's length."""
+"""Texts to token ids: the tokenizer of a tier, in batches, cut to the tier's length."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from transformers import PreTrainedTokenizerBase
+from tokenizers import Tokenizer
 
 from offramp.errors import BundleError
 from services.backends.base import Encoded, Text
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class InputForm:
+    """What a model takes beside token ids. type_ids: which text of a pair each token is of."""
+
+    pad_token_id: int
+    type_ids: bool
+
 
 class TextEncoder:
-    """Tokenises batches; raises BundleError where the tokenizer has no fast form."""
+    """Tokenises batches with the Rust tokenizer itself.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> None:
+    Hugging Face's wrapper around it costs more per short text than the tokenisation does.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int, form: InputForm) -> None:
+        self.form = form
+        self.vocabulary = tokenizer.get_vocab_size()
+        self._tokenizer = tokenizer
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_tokens, strategy="longest_first")
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> TextEncoder:
+        """The one of a Hugging Face tokenizer. Raises BundleError where that has no fast form."""
         if not tokenizer.is_fast:
             raise BundleError(
                 f"the tokenizer {type(tokenizer).__name__} has no fast form; "
                 "retrain the bundle with a backbone that has a tokenizer.json"
             )
-        self.wants_type_ids = "token_type_ids" in tokenizer.model_input_names
-        self.pad_token_id = int(tokenizer.pad_token_id or 0)
-        self.vocabulary = len(tokenizer)
-        # The Rust tokenizer itself: the wrapper around it costs more per short text than the
-        # tokenisation does.
-        self._tokenizer = tokenizer.backend_tokenizer
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_tokens, strategy="longest_first")
+        type_ids = "token_type_ids" in tokenizer.model_input_names
+        form = InputForm(int(tokenizer.pad_token_id or 0), type_ids)
+        return cls(tokenizer.backend_tokenizer, max_tokens, form)
+
+    @classmethod
+    def read(cls, tokenizer: Path, form: Path, max_tokens: int) -> TextEncoder:
+        """The one in a tokenizer.json, with the form that `write_form` wrote."""
+        taken = InputForm(**json.loads(form.read_text(encoding="utf-8")))
+        return cls(Tokenizer.from_file(str(tokenizer)), max_tokens, taken)
+
+    def write_form(self, path: Path) -> None:
+        """Keep what a tokenizer.json does not say."""
+        path.write_text(json.dumps(asdict(self.form)) + "\n", encoding="utf-8")
 
     def encode(self, texts: Sequence[Text]) -> list[Encoded]:
         """One Encoded per text, in order."""
@@ -34,7 +66,7 @@ class TextEncoder:
         return [
             Encoded(
                 encoding.ids,
-                encoding.type_ids if self.wants_type_ids else None,
+                encoding.type_ids if self.form.type_ids else None,
                 bool(encoding.overflowing),
             )
             for encoding in self._tokenizer.encode_batch_fast(inputs)

@@ -53,13 +53,14 @@ class TorchBackend(Backend[TorchRow]):
         if self._threads:
             torch.set_num_threads(self._threads)
         dtype = DTYPES[self.precision]
-        if dtype is not torch.float32:
+        if next(self._network.parameters()).dtype is not dtype:
             # What was handed over stays as it is: others may go on using it in fp32.
             self._network = copy.deepcopy(self._network)
+            # Buffers stay exact: the frequencies of rotary positions, rounded, would turn late
+            # tokens.
+            for parameter in self._network.parameters():
+                parameter.data = parameter.data.to(dtype)
         self._network.to(self._device)
-        # Buffers stay exact: the frequencies of rotary positions, rounded, would turn late tokens.
-        for parameter in self._network.parameters():
-            parameter.data = parameter.data.to(dtype)
 
     def encode(self, texts: Sequence[Text]) -> list[Encoded]:
         """Tokenise with the tier's own tokenizer."""
@@ -69,10 +70,12 @@ class TorchBackend(Backend[TorchRow]):
     def begin(self, rows: Sequence[Encoded]) -> list[TorchRow]:
         """Pad the rows to the longest and embed them."""
         lengths = np.array([row.tokens for row in rows], dtype=np.int64)
-        token_ids = batching.padded([row.token_ids for row in rows], self._encoder.pad_token_id)
+        token_ids = batching.padded(
+            [row.token_ids for row in rows], self._encoder.form.pad_token_id
+        )
         mask = self._tensor(batching.mask_of(lengths))
         type_ids = None
-        if self._encoder.wants_type_ids:
+        if self._encoder.form.type_ids:
             type_ids = self._tensor(batching.padded([row.type_ids or () for row in rows], 0))
         states = self._network.embed(self._tensor(token_ids), mask, type_ids)
         return _batch(states, lengths).rows()

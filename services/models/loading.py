@@ -21,15 +21,13 @@ from offramp.bundle import Manifest, TierSpec, read_manifest, verify_tier
 from offramp.errors import BundleError
 from services.models import student_kinds
 from services.models.families import cut_config
+from services.models.files import EXPORTED, NETWORK, WEIGHTS
 from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
 from services.models.sequence_classifier import SequenceClassifier
 from services.models.staged import StagedNetwork
 from services.models.storage import load_weights, save_weights
 from services.models.student import Student, StudentConfig
 
-WEIGHTS = "weights.safetensors"
-NETWORK = "network.json"
-QUANTISED = "openvino-int8"
 KINDS = ("multi_exit", "student", "sequence_classifier")
 
 
@@ -37,6 +35,7 @@ KINDS = ("multi_exit", "student", "sequence_classifier")
 class TierModel:
     """A tier ready to run: its network (in eval mode, fp32), tokenizer and place in the bundle.
 
+    folder: where all of that lies.
     quantised: the folder of its stages in int8, which is there once they were made.
     """
 
@@ -44,6 +43,7 @@ class TierModel:
     tokenizer: PreTrainedTokenizerBase
     spec: TierSpec
     manifest: Manifest
+    folder: Path
     quantised: Path
 
 
@@ -63,7 +63,7 @@ def load_tier(directory: Path, tier: str) -> TierModel:
         ) from None
     except (OSError, ValueError) as error:
         raise BundleError(f"tier {tier!r} in {folder} cannot be loaded ({error})") from None
-    return TierModel(network, tokenizer, spec, manifest, folder / QUANTISED)
+    return TierModel(network, tokenizer, spec, manifest, folder, folder / EXPORTED["int8"])
 
 
 def read_network(folder: Path, kind: str) -> StagedNetwork:

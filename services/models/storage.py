@@ -9,11 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from services.models.files import SCALE, read_weights
+
 PRECISIONS = ("int8", "fp16", "fp32")
-SCALE = "::scale"
 # Below this many numbers a matrix is not worth rounding.
 LEAST_FOR_INT8 = 4096
 
@@ -36,16 +37,7 @@ def save_weights(module: nn.Module, path: Path, precision: str = "int8") -> None
 
 def load_weights(module: nn.Module, path: Path) -> None:
     """Read a module's state back into fp32. Raises ValueError where names or shapes differ."""
-    stored = load_file(path)
-    state: dict[str, Tensor] = {}
-    for name, tensor in stored.items():
-        if name.endswith(SCALE):
-            continue
-        scale = stored.get(name + SCALE)
-        if scale is not None:
-            state[name] = tensor.float() * scale.view(-1, *[1] * (tensor.ndim - 1))
-        else:
-            state[name] = tensor.float() if tensor.is_floating_point() else tensor
+    state = {name: torch.from_numpy(array) for name, array in read_weights(path).items()}
     try:
         module.load_state_dict(state)
     except RuntimeError as error:

@@ -52,9 +52,10 @@ if ASKED_FOR and engine_answers():
         assert answer.exit.startswith("large@")
         assert client.classify(TEXTS[0], override=Override(last_exit="small")).exit == "small"
 
-    def test_the_image_of_the_router_has_no_torch(stack):
+    @pytest.mark.parametrize("service", ["router", "small", "large"])
+    def test_no_image_holds_torch(stack, service):
         program = "import importlib.util as u; print(u.find_spec('torch'))"
-        assert stack.compose("exec", "-T", "router", "python", "-c", program).strip() == "None"
+        assert stack.compose("exec", "-T", service, "python", "-c", program).strip() == "None"
 
     def test_no_container_runs_as_root(stack):
         for service in ("small", "large", "router"):

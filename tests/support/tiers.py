@@ -14,8 +14,9 @@ from offramp.decision.calibrators import Temperature, VectorScaling
 from offramp.decision.learned import LearnedScore
 from offramp.decision.readout import Readout
 from services.backends.tokenizing import TextEncoder
+from services.models.files import EXPORTED
 from services.models.flops import exit_flops
-from services.models.loading import QUANTISED, save_tier
+from services.models.loading import save_tier
 from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
 from services.models.staged import StagedNetwork
 from services.models.student import Student, StudentConfig
@@ -100,7 +101,7 @@ def make_bundle(
     for tier, network in networks.items():
         kind = save_tier(directory / tier, network, make_tokenizer(), "fp32")
         if "int8" in precisions:
-            _quantise(network, directory / tier / QUANTISED)
+            _quantise(network, directory / tier / EXPORTED["int8"])
         columns = zip(names[tier], exit_flops(network), strict=True)
         exits = tuple(ExitSpec(*column) for column in columns)
         readouts = dict.fromkeys(precisions, READOUTS[tier])
@@ -118,7 +119,7 @@ def make_bundle(
 def _quantise(network: StagedNetwork, folder: Path) -> None:
     from training.openvino_export import export_int8  # seconds to import
 
-    encoder = TextEncoder(make_tokenizer(), MAX_TOKENS)
+    encoder = TextEncoder.of(make_tokenizer(), MAX_TOKENS)
     texts = [" ".join(WORDS[start : start + 9]) for start in range(50)]
-    folder.mkdir()
+    folder.mkdir(parents=True)
     export_int8(network, encoder, folder, encoder.encode([(text, None) for text in texts]))

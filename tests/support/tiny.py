@@ -67,6 +67,7 @@ def settings(out: Path, backbone: Path, **changes: object) -> TrainSettings:
         "hold_out": 0.3,
         "max_tokens": 48,
         "threads": 1,
+        "export": False,
         "large": LargeSettings(
             backbone=str(backbone),
             exits=(1, 2, 3),

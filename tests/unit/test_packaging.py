@@ -24,10 +24,10 @@ SOURCES = sorted(f for package in PACKAGES for f in (ROOT / package).rglob("*.py
 EXTRAS = {
     "offramp": set(),
     "router": set(),
-    "services": {"models"},
-    "training": {"models", "train"},
-    "cli": {"models", "train"},
-    "bench": {"models", "train"},
+    "services": {"models", "openvino"},
+    "training": {"models", "openvino", "train"},
+    "cli": {"models", "openvino", "train"},
+    "bench": {"models", "openvino", "train"},
 }
 
 

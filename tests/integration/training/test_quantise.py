@@ -12,7 +12,8 @@ import pytest
 from offramp.bundle import read_evidence, read_manifest, verify_tier
 from offramp.errors import BundleError
 from services.backends.opening import backend_of
-from services.models.loading import QUANTISED, load_tier
+from services.models.files import EXPORTED
+from services.models.loading import load_tier
 from tests.support import tiny
 from training import calibrate, quantise, recalibrate
 from training.data import Columns, read_labelled
@@ -40,13 +41,13 @@ def test_both_tiers_are_quantised_and_their_files_belong_to_the_bundle(in_int8: 
     assert [list(tier.readouts) for tier in manifest.tiers] == [["fp32", "int8"]] * 2
     for tier in manifest.tiers:
         verify_tier(in_int8, manifest, tier.name)
-        assert f"{tier.name}/{QUANTISED}/stage0.xml" in manifest.files
+        assert f"{tier.name}/{EXPORTED['int8']}/stage0.xml" in manifest.files
     assert "Figures on evidence in int8" in (in_int8 / "README.md").read_text()
 
 
 def test_a_stage_that_differs_is_refused(in_int8: Path, tmp_path: Path) -> None:
     bundle = Path(shutil.copytree(in_int8, tmp_path / "broken"))
-    stage = bundle / "large" / QUANTISED / "stage0.bin"
+    stage = bundle / "large" / EXPORTED["int8"] / "stage0.bin"
     stage.write_bytes(stage.read_bytes()[:-1])
     with pytest.raises(BundleError, match=r"stage0\.bin is not the file"):
         load_tier(bundle, "large")
@@ -83,7 +84,7 @@ def test_what_loses_too_much_is_not_kept(in_int8: Path, tmp_path: Path, monkeypa
 
 def test_quantised_once_a_bundle_keeps_its_stages(in_int8: Path, tmp_path: Path) -> None:
     bundle = Path(shutil.copytree(in_int8, tmp_path / "again"))
-    stage = bundle / "small" / QUANTISED / "stage0.bin"
+    stage = bundle / "small" / EXPORTED["int8"] / "stage0.bin"
     before = stage.stat().st_mtime_ns
     manifest = recalibrate.run(settings(bundle))
     assert list(manifest.tiers[0].readouts) == ["fp32", "int8"]
@@ -95,8 +96,8 @@ def test_stages_that_the_bundle_does_not_list_are_made_anew(
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
     bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "reviews"))
-    (bundle / "small" / QUANTISED).mkdir()  # as a run leaves it that was killed while moving
+    (bundle / "small" / EXPORTED["int8"]).mkdir()  # as a run leaves it that was killed while moving
     data = read_labelled(tiny.REVIEWS, rename=tiny.RENAME).subset(range(40))
     (found,) = quantise.quantised([load_tier(bundle, "small")], data, tmp_path / "made")
-    assert (tmp_path / "made" / "small" / QUANTISED / "stage0.xml").is_file()
+    assert (tmp_path / "made" / "small" / EXPORTED["int8"] / "stage0.xml").is_file()
     assert found.quantised.is_relative_to(tmp_path / "made")

@@ -54,7 +54,7 @@ def test_evidence_is_what_the_serving_backend_says_of_each_text_alone(
     model = load_tier(tiny_bundle, "large")
     data = read_labelled(tiny.REVIEWS, rename=tiny.RENAME).subset(range(60))
     logits, tokens = calibrate.cascade_logits([model], data, precision)
-    encoder = TextEncoder(model.tokenizer, model.spec.max_tokens)
+    encoder = TextEncoder.of(model.tokenizer, model.spec.max_tokens)
     backend = TorchBackend(model.network, encoder, precision=precision)
     backend.prepare()
     for row in (0, 17, 59):

@@ -46,7 +46,7 @@ def test_a_bundle_that_drops_tokens_serves_what_its_evidence_says(tmp_path, back
     tier = load_tier(bundle, "large")
     assert tier.network.config.keep == (0.6, 0.5)
     evidence = read_evidence(bundle, tier.manifest)
-    served = TorchBackend(tier.network, TextEncoder(tier.tokenizer, tier.spec.max_tokens))
+    served = TorchBackend(tier.network, TextEncoder.of(tier.tokenizer, tier.spec.max_tokens))
     served.prepare()
     texts = [text.text for text in read_labelled(tiny.REVIEWS, rename=tiny.RENAME).texts]
     found = np.stack([_all_logits(served, text) for text in texts], axis=1)

@@ -20,7 +20,7 @@ def network():
 
 @pytest.fixture(scope="session")
 def backend(network):
-    return TorchBackend(network, TextEncoder(tiers.make_tokenizer(), tiers.MAX_TOKENS))
+    return TorchBackend(network, TextEncoder.of(tiers.make_tokenizer(), tiers.MAX_TOKENS))
 
 
 @pytest.fixture

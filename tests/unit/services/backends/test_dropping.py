@@ -24,7 +24,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def backend(network):
-    return TorchBackend(network, TextEncoder(tiers.make_tokenizer(), tiers.MAX_TOKENS))
+    return TorchBackend(network, TextEncoder.of(tiers.make_tokenizer(), tiers.MAX_TOKENS))
 
 
 @torch.inference_mode()
@@ -49,7 +49,7 @@ def test_shortened_rows_of_several_batches_go_on_as_if_alone(network, backend, f
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_lengths_on_the_host_are_those_of_the_network(network, precision):
-    encoder = TextEncoder(tiers.make_tokenizer(), tiers.MAX_TOKENS)
+    encoder = TextEncoder.of(tiers.make_tokenizer(), tiers.MAX_TOKENS)
     backend = TorchBackend(network, encoder, precision=precision)
     backend.prepare()
     rows = begin(backend, ["w1", "w2 " * 15, "w3 w4 w5 w6 w7 w8"])

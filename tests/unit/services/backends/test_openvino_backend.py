@@ -1,7 +1,6 @@
 """Stages exported to OpenVINO: fp32 gives PyTorch's numbers, int8 the same whoever runs beside."""
 
 import numpy as np
-import openvino
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,15 +8,17 @@ from hypothesis import strategies as st
 from transformers import BertConfig, BertForSequenceClassification
 
 from offramp.errors import BundleError
-from services.backends.openvino_backend import OpenVinoBackend, stage_file
+from services.backends.exported import LEAST
+from services.backends.openvino_backend import OpenVinoBackend
 from services.backends.tokenizing import TextEncoder
 from services.backends.torch_backend import TorchBackend
 from services.models import student_kinds
 from services.models.sequence_classifier import SequenceClassifier
+from services.models.storage import save_weights
 from services.models.student import StudentConfig
 from tests.support import tiers
 from tests.support.backends import all_exits, begin
-from training.openvino_export import converted, export_int8
+from training.openvino_export import converted, export_fp32, export_int8
 
 texts = st.lists(st.sampled_from(tiers.WORDS), min_size=1, max_size=30).map(" ".join)
 EXAMPLES = [" ".join(tiers.WORDS[start : start + 9]) for start in range(50)]
@@ -25,7 +26,7 @@ EXAMPLES = [" ".join(tiers.WORDS[start : start + 9]) for start in range(50)]
 
 @pytest.fixture(scope="module")
 def encoder():
-    return TextEncoder(tiers.make_tokenizer(), tiers.MAX_TOKENS)
+    return TextEncoder.of(tiers.make_tokenizer(), tiers.MAX_TOKENS)
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +34,26 @@ def exported(encoder, tmp_path_factory):
     """Export a network; return what runs it."""
 
     def export(network, precision):
-        folder = tmp_path_factory.mktemp(precision)
+        home = tmp_path_factory.mktemp(precision)
+        folder, weights = home / "stages", home / "weights.safetensors"
+        save_weights(network, weights, "fp32")
         if precision == "int8":
             rows = encoder.encode([(text, None) for text in EXAMPLES])
             export_int8(network, encoder, folder, rows)
         else:
-            for stage, model in enumerate(converted(network, encoder)):
-                openvino.save_model(model, stage_file(folder, stage), compress_to_fp16=False)
-        found = OpenVinoBackend(folder, network.stages, encoder, precision=precision, threads=1)
-        found.prepare()
-        return found
+            export_fp32(network, encoder, folder)
+        return opened(folder, encoder, precision, network.stages)
 
     return export
+
+
+def opened(folder, encoder, precision, stages):
+    weights = folder.parent / "weights.safetensors"
+    found = OpenVinoBackend(
+        folder, stages, encoder, precision=precision, weights=weights, threads=1
+    )
+    found.prepare()
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -129,4 +138,32 @@ def test_a_network_that_drops_tokens_is_refused(encoder):
 
 def test_a_folder_without_the_stages_is_an_error_that_says_how_to_make_them(encoder, tmp_path):
     with pytest.raises(BundleError, match="offramp calibrate"):
-        OpenVinoBackend(tmp_path, 3, encoder, precision="int8")
+        OpenVinoBackend(tmp_path, 3, encoder, precision="int8", weights=tmp_path / "none")
+
+
+def test_graphs_in_fp32_leave_large_weights_to_the_tier_s_own_file(exported, encoder, tmp_path):
+    torch.manual_seed(0)
+    sizes = StudentConfig(vocabulary=64, labels=3, kind="conv", embedding=64, width=64)
+    network = student_kinds.make(sizes).eval()
+    folder = exported(network, "fp32").folder
+    large = [p for p in network.parameters() if p.numel() >= LEAST]
+    graphs = sum(path.stat().st_size for path in folder.glob("*.bin"))
+    assert (
+        graphs
+        < 4 * (sum(p.numel() for p in network.parameters()) - sum(map(torch.numel, large))) + 4096
+    )
+    # With other weights in the file the answers are others: that is where they are read from.
+    with torch.no_grad():
+        network.tokens.weight.mul_(-1.0)
+    save_weights(network, folder.parent / "weights.safetensors", "fp32")
+    with pytest.raises(BundleError, match="is off by .* engine.backend to torch"):
+        opened(folder, encoder, "fp32", 1)
+
+
+def test_a_weight_that_is_missing_is_an_error(exported, encoder):
+    sizes = StudentConfig(vocabulary=64, labels=3, kind="conv", embedding=64, width=64)
+    network = student_kinds.make(sizes).eval()
+    folder = exported(network, "fp32").folder
+    save_weights(make_small("static"), folder.parent / "weights.safetensors", "fp32")
+    with pytest.raises(BundleError, match="offramp export"):
+        opened(folder, encoder, "fp32", 1)

@@ -10,7 +10,7 @@ from tests.support import tiers
 
 @pytest.fixture
 def encoder():
-    return TextEncoder(tiers.make_tokenizer(), max_tokens=8)
+    return TextEncoder.of(tiers.make_tokenizer(), max_tokens=8)
 
 
 def test_ids_are_those_of_the_tokenizer_called_plainly(encoder):
@@ -35,4 +35,4 @@ def test_tokenizer_without_a_fast_form_is_refused():
     tokenizer = tiers.make_tokenizer()
     tokenizer.__class__ = Slow
     with pytest.raises(BundleError, match="no fast form"):
-        TextEncoder(tokenizer, 8)
+        TextEncoder.of(tokenizer, 8)

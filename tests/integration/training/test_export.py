@@ -1,0 +1,131 @@
+"""Stages for OpenVINO in a bundle: added once, served without PyTorch."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from offramp.bundle import read_evidence, read_manifest, verify_tier
+from offramp.errors import BundleError
+from services.backends import opening
+from services.backends.opening import backend_of, open_tier
+from services.models.loading import load_tier
+from tests.support import tiny
+from tests.support.backends import all_exits
+from training import export, recalibrate
+from training.data import Columns
+from training.export import ExportError
+from training.recalibrate import RecalibrateSettings
+
+TEXTS = ["a gorgeous film", "dull", "not a bad word about the long and winding plot"]
+pytestmark = pytest.mark.timeout(300)
+
+WITHOUT_TORCH = """
+import sys
+from pathlib import Path
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "transformers"):
+            raise ModuleNotFoundError(f"No module named {name!r}")
+
+sys.meta_path.insert(0, Missing())
+import services.server
+from services.backends.opening import open_tier
+
+for tier in ("small", "large"):
+    backend = open_tier(Path(sys.argv[1]), tier, "fp32", wanted="openvino").backend
+    backend.prepare()
+    states = backend.begin(backend.encode([("a gorgeous film", None)]))
+    for stage in range(backend.stages):
+        states, logits = backend.run_stage(stage, states)
+        print(*logits[0].tolist())
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny bundle with stages for OpenVINO."""
+    bundle = Path(shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("exported") / "reviews"))
+    export.run(bundle)
+    return bundle
+
+
+def test_the_bundle_gets_files_and_an_id_and_keeps_what_it_knows(
+    tiny_bundle: Path, exported: Path
+) -> None:
+    before, after = read_manifest(tiny_bundle), read_manifest(exported)
+    assert before.id != after.id
+    assert before.tiers == after.tiers
+    for tier in after.tiers:
+        verify_tier(exported, after, tier.name)
+        assert f"{tier.name}/openvino/stage0.xml" in after.files
+    old, new = read_evidence(tiny_bundle, before), read_evidence(exported, after)
+    assert np.array_equal(old.logits, new.logits)
+    assert after.id in (exported / "README.md").read_text()
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in exported.rglob("*"))
+
+
+@pytest.mark.parametrize("tier", ["small", "large"])
+def test_openvino_gives_the_numbers_of_pytorch(exported: Path, tier: str) -> None:
+    found = open_tier(exported, tier, "fp32", wanted="openvino").backend
+    plain = backend_of(load_tier(exported, tier), "fp32")
+    for backend in (found, plain):
+        backend.prepare()
+    assert (found.name, plain.name) == ("openvino-cpu-fp32", "torch-cpu-fp32")
+    np.testing.assert_allclose(all_exits(found, TEXTS), all_exits(plain, TEXTS), atol=1e-4)
+
+
+def test_a_process_without_pytorch_serves_it(exported: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, str(exported)],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    )
+    found = [[float(logit) for logit in line.split()] for line in done.stdout.splitlines()]
+    wanted = []
+    for tier in ("small", "large"):
+        backend = backend_of(load_tier(exported, tier), "fp32")
+        backend.prepare()
+        wanted += all_exits(backend, TEXTS[:1])[:, 0].tolist()
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
+def test_auto_takes_one_of_both_and_torch_is_torch(exported: Path, tiny_bundle: Path) -> None:
+    assert open_tier(exported, "small", "fp32").backend.precision == "fp32"
+    assert open_tier(exported, "small", "fp32", wanted="torch").backend.name == "torch-cpu-fp32"
+    assert open_tier(tiny_bundle, "small", "fp32").backend.name == "torch-cpu-fp32"
+
+
+def test_what_nothing_can_run_is_an_error_with_the_remedy(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BundleError, match="offramp export"):
+        open_tier(tiny_bundle, "large", "fp32", wanted="openvino")
+    with pytest.raises(BundleError, match="no evidence in int8"):
+        open_tier(tiny_bundle, "large", "int8")
+    monkeypatch.setattr(opening.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BundleError, match=r"offramp\[models\]"):
+        open_tier(tiny_bundle, "large", "fp32")
+
+
+def test_a_second_time_changes_nothing(exported: Path) -> None:
+    before = {p: p.read_bytes() for p in exported.rglob("*") if p.is_file()}
+    with pytest.raises(ExportError, match="already"):
+        export.run(exported)
+    assert {p: p.read_bytes() for p in exported.rglob("*") if p.is_file()} == before
+
+
+def test_calibrating_keeps_the_stages(exported: Path, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(exported, tmp_path / "reviews"))
+    manifest = recalibrate.run(RecalibrateSettings(bundle, tiny.REVIEWS, Columns()))
+    assert "large/openvino/stage0.xml" in manifest.files
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in bundle.rglob("*"))
+    assert open_tier(bundle, "large", "fp32", wanted="openvino").backend.stages == 3
