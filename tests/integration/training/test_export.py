@@ -12,7 +12,6 @@ import pytest
 
 from offramp.bundle import read_evidence, read_manifest, verify_tier
 from offramp.errors import BundleError
-from services.backends import opening
 from services.backends.opening import backend_of, open_tier
 from services.models.loading import load_tier
 from tests.support import tiny
@@ -111,7 +110,7 @@ def test_what_nothing_can_run_is_an_error_with_the_remedy(
         open_tier(tiny_bundle, "large", "fp32", wanted="openvino")
     with pytest.raises(BundleError, match="no evidence in int8"):
         open_tier(tiny_bundle, "large", "int8")
-    monkeypatch.setattr(opening.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(BundleError, match=r"offramp\[models\]"):
         open_tier(tiny_bundle, "large", "fp32")
 

@@ -29,7 +29,7 @@ class Slowed(TorchBackend):
 
 
 def test_the_fastest_is_taken(network):
-    candidates = [Slowed(network, 0.5), Slowed(network), Slowed(network, 0.5)]
+    candidates = [Slowed(network, 0.1), Slowed(network), Slowed(network, 0.1)]
     assert fastest(candidates) is candidates[1]
 
 

@@ -146,17 +146,13 @@ def test_graphs_in_fp32_leave_large_weights_to_the_tier_s_own_file(exported, enc
     sizes = StudentConfig(vocabulary=64, labels=3, kind="conv", embedding=64, width=64)
     network = student_kinds.make(sizes).eval()
     folder = exported(network, "fp32").folder
-    large = [p for p in network.parameters() if p.numel() >= LEAST]
-    graphs = sum(path.stat().st_size for path in folder.glob("*.bin"))
-    assert (
-        graphs
-        < 4 * (sum(p.numel() for p in network.parameters()) - sum(map(torch.numel, large))) + 4096
-    )
+    small = sum(p.numel() for p in network.parameters() if p.numel() < LEAST)
+    assert sum(path.stat().st_size for path in folder.glob("*.bin")) < 4 * (small + LEAST)
     # With other weights in the file the answers are others: that is where they are read from.
     with torch.no_grad():
         network.tokens.weight.mul_(-1.0)
     save_weights(network, folder.parent / "weights.safetensors", "fp32")
-    with pytest.raises(BundleError, match="is off by .* engine.backend to torch"):
+    with pytest.raises(BundleError, match=r"is off by .* engine\.backend to torch"):
         opened(folder, encoder, "fp32", 1)
 
 

@@ -11,8 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertModel
 
 from services.models.dropping import attention_received, keep_most_attended, tokens_kept
+from services.models.files import NETWORK
 from services.models.flops import exit_flops
-from services.models.loading import NETWORK, _read_multi_exit, save_tier
+from services.models.loading import _read_multi_exit, save_tier
 from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
 from services.models.staged import RowStates
 from tests.support import encoders, tiers
