@@ -6,13 +6,25 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from bench.load.arrivals import Times
-from offramp.client import Classification
 from offramp.errors import OfframpError
 
-Ask: TypeAlias = Callable[[str], Awaitable[Classification]]
+
+class Answered(Protocol):
+    """What the generator reads of an answer."""
+
+    @property
+    def label(self) -> str:
+        """The label's name."""
+
+    @property
+    def exit(self) -> str:
+        """Where the text left; empty where nobody says."""
+
+
+Ask: TypeAlias = Callable[[str], Awaitable[Answered]]
 
 
 @dataclass(frozen=True, slots=True)

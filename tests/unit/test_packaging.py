@@ -20,6 +20,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 PACKAGES = ("offramp", "router", "services", "training", "cli", "bench")
 SOURCES = sorted(f for package in PACKAGES for f in (ROOT / package).rglob("*.py"))
 
+# Runs in the environments of other servers.
+PEERS = ROOT / "bench" / "peers" / "servers"
 # What must be installed for a package: the core, and these extras.
 EXTRAS = {
     "offramp": set(),
@@ -27,7 +29,7 @@ EXTRAS = {
     "services": {"models", "openvino"},
     "training": {"models", "openvino", "train"},
     "cli": {"models", "openvino", "train"},
-    "bench": {"models", "openvino", "train"},
+    "bench": {"models", "openvino", "train", "bench"},
 }
 
 
@@ -42,6 +44,8 @@ def third_party_imports(package: str) -> set[str]:
     """Top-level modules that a package imports and that are neither Python's nor the project's."""
     found: set[str] = set()
     for path in (ROOT / package).rglob("*.py"):
+        if path.is_relative_to(PEERS):
+            continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 found |= {alias.name.split(".")[0] for alias in node.names}

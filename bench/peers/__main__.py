@@ -1,0 +1,203 @@
+"""This project beside the servers that a user would pick instead: same texts, same machine.
+
+The large tier of a bundle is written as a Hugging Face model and as OpenVINO graphs, and served at
+full depth by each peer, in an environment of its own that is made once in --work. Then the same by
+this project's router at full depth, and its cascade. Every contender is started, warmed up, put
+under a closed loop and stopped, one after the other, and all of that again in every round, so that
+a machine that slows down slows all of them alike. What counts is the processor time of the server's
+processes per answer; what sends the texts is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench import options as shared
+from bench import publishing
+from bench.load.texts import labelled_texts
+from bench.peers import full_depth
+from bench.peers.contenders import PEERS, installed
+from bench.peers.full_depth import PeerError
+from bench.peers.runs import Load, Run, run_ours, run_peer, run_pipeline
+from bench.publishing import Part, Table
+from training import progress
+
+EXAMPLES = """\
+examples:
+  python -m bench.peers --data dev.tsv
+  python -m bench.peers --data dev.tsv --peers mosec,mosec-int8 --rounds 1 --seconds 10
+
+Tables are printed and land in OUT/peers.md and OUT/peers.json. The last line is one JSON object.
+"""
+PIPELINE, FULL, CASCADE = "pipeline", "full", "cascade"
+TITLES = {
+    PIPELINE: "Hugging Face pipeline, PyTorch fp32, in process",
+    **{name: peer.title for name, peer in PEERS.items()},
+    FULL: "this project at full depth",
+    CASCADE: "this project, the cascade",
+}
+NOTE = (
+    "Medians over the rounds. CPU: processor milliseconds of the server's processes per answer; "
+    "times: how many answers it gives in the processor time of one of the first row. The pipeline "
+    "takes whole batches in process and serves nobody."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asked for."""
+
+    data: Path
+    bundle: Path
+    peers: tuple[str, ...]
+    in_flight: int
+    seconds: float
+    rounds: int
+    batch: int
+    seed: int
+    work: Path
+    out: Path
+
+
+async def measure(options: Options) -> tuple[dict[str, list[Run]], dict[str, str]]:
+    """All rounds: the runs by contender, and why those fell out that did."""
+    texts, labels = labelled_texts(options.data, options.bundle, options.seed)
+    load = Load(texts, labels, options.in_flight, options.seconds, options.batch)
+    model = options.work / "model"
+    full_depth.write(options.bundle, model, texts)
+    pythons = installed(options.peers, options.work)
+    runs: dict[str, list[Run]] = {}
+    failed: dict[str, str] = {}
+    wanted = [PIPELINE, *options.peers, FULL, CASCADE]
+    with progress.step("contenders", options.rounds * len(wanted)) as bar:
+        for _ in range(options.rounds):
+            for name in wanted:
+                try:
+                    if name not in failed:
+                        found = await _run(name, pythons, model, load, options)
+                        runs.setdefault(name, []).append(found)
+                except PeerError as error:
+                    failed[name] = str(error)
+                bar.advance(name)
+    return runs, failed
+
+
+async def _run(
+    name: str, pythons: Mapping[str, Path], model: Path, load: Load, options: Options
+) -> Run:
+    if name == PIPELINE:
+        return await run_pipeline(model, load, options.work)
+    if name in PEERS:
+        return await run_peer(name, pythons[name], model, load, options.work)
+    return await run_ours(options.bundle, load, full_depth=name == FULL)
+
+
+def part(
+    name: str, runs: Mapping[str, Sequence[Run]], failed: Mapping[str, str], options: Options
+) -> Part:
+    """Figures and the table of a run."""
+    middle = {
+        contender: _median([run.cpu_ms for run in found]) for contender, found in runs.items()
+    }
+    base = middle.get(PIPELINE)
+    rows = [
+        [
+            name,
+            TITLES[contender],
+            _spread([run.cpu_ms for run in found], "{:.2f}"),
+            f"{base / middle[contender]:.1f}x" if base else "–",
+            _spread([run.throughput for run in found], "{:.0f}"),
+            *(_latency([getattr(run, p) for run in found]) for p in ("p50", "p99")),
+            f"{_median([run.memory_mb for run in found]):.0f}",
+            f"{100 * _median([run.accuracy for run in found]):.2f}",
+        ]
+        for contender, found in runs.items()
+    ]
+    rows += [[name, TITLES[contender], why, *["–"] * 6] for contender, why in failed.items()]
+    columns = [
+        "set",
+        "contender",
+        "CPU ms",
+        "times",
+        "per second",
+        "p50 ms",
+        "p99 ms",
+        "MB",
+        "acc.",
+    ]
+    how = f"{options.in_flight} in flight, {options.seconds:g} s, {options.rounds} rounds. {NOTE}"
+    figures = {
+        "runs": {contender: [asdict(run) for run in found] for contender, found in runs.items()},
+        "failed": dict(failed),
+        "load": {
+            key: getattr(options, key)
+            for key in ("in_flight", "seconds", "rounds", "batch", "seed")
+        },
+    }
+    return Part(figures, [Table("Processor time per answer", columns, rows, how)])
+
+
+def _median(values: Sequence[float]) -> float:
+    return statistics.median(values)
+
+
+def _spread(values: Sequence[float], shape: str) -> str:
+    """The median, and where more than one was measured the lowest and the highest."""
+    middle = shape.format(_median(values))
+    if len(values) == 1:
+        return middle
+    return f"{middle} ({shape.format(min(values))} to {shape.format(max(values))})"
+
+
+def _latency(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{_median(known):.1f}" if known else "–"
+
+
+def parse() -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="FILE", help="labelled texts to send")
+    add("--bundle", type=Path, default=Path("bundles/sentiment"), metavar="DIR", help="what serves")
+    add("--peers", type=_names, default=tuple(PEERS), metavar="NAME,…", help=", ".join(PEERS))
+    add("--in-flight", type=int, default=64, metavar="N", help="texts at one time (default: 64)")
+    add("--seconds", type=float, default=20.0, help="of load in every run (default: 20)")
+    add("--rounds", type=int, default=3, help="runs of each contender (default: 3)")
+    add("--batch", type=int, default=32, metavar="N", help="rows to a batch of a peer (32)")
+    add("--seed", type=int, default=0, help="of the order of the texts")
+    add("--work", type=Path, default=Path("runs/peers"), metavar="DIR", help="environments")
+    add("--out", type=Path, default=Path("bench/results"), metavar="DIR", help="for the tables")
+    return Options(**vars(parser.parse_args()))
+
+
+def _names(value: str) -> tuple[str, ...]:
+    names = tuple(name for name in value.split(",") if name)
+    unknown = [name for name in names if name not in PEERS]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"no peer {', '.join(unknown)}; there is {', '.join(PEERS)}"
+        )
+    return names
+
+
+def main() -> None:
+    """Run, show, and end with one JSON object."""
+    options = parse()
+    options.work.mkdir(parents=True, exist_ok=True)
+    runs, failed = asyncio.run(measure(options))
+    name = options.data.parent.name or options.data.stem
+    publishing.publish(
+        "peers", __doc__ or "", {name: part(name, runs, failed, options)}, options.out
+    )
+
+
+if __name__ == "__main__":
+    shared.run(main)

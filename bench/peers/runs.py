@@ -1,0 +1,166 @@
+"""One run of a contender: warmed up, put under load, measured from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import aiohttp
+import numpy as np
+
+from bench.load import usage as pages
+from bench.load.generator import Generator
+from bench.peers import process
+from bench.peers.contenders import PEERS, HttpAsk, environment_of, free_ports, threads
+from bench.peers.full_depth import SERVERS, PeerError
+from bench.services import running
+from offramp.client import AsyncClient, Override
+
+AskLabel: TypeAlias = Callable[[str], Awaitable[str]]
+WARM_UP = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """texts: sent again and again, `in_flight` at a time, for `seconds`; rows: to a batch."""
+
+    texts: Sequence[str]
+    labels: Sequence[str]
+    in_flight: int
+    seconds: float
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run came to.
+
+    cpu_ms: processor milliseconds per answer, of all of the server's processes.
+    p50, p99: milliseconds; None where texts are not sent one by one.
+    """
+
+    answered: int
+    throughput: float
+    cpu_ms: float
+    memory_mb: float
+    p50: float | None
+    p99: float | None
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """As the generator wants one."""
+
+    label: str
+    exit: str = ""
+
+
+async def run_peer(name: str, python: Path, model: Path, load: Load, work: Path) -> Run:
+    """Start a peer, put it under load, stop it. Raises PeerError."""
+    peer, port = PEERS[name], free_ports(3)
+    command = peer.command(python, model, threads(), port, load.rows)
+    log = work / f"{name}.log"
+    timeout = aiohttp.ClientTimeout(total=120)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with (
+        process.served(command, port, log, environment_of(work)) as session,
+        aiohttp.ClientSession(timeout=timeout, connector=connector) as http,
+    ):
+        ask = HttpAsk(http, peer, port)
+        await _until_ready(ask, load.texts[0], log)
+
+        async def spent() -> tuple[float, float]:
+            found = process.usage(session)
+            return found.cpu_seconds, found.memory_bytes
+
+        return await _measured(ask, load, spent)
+
+
+async def run_ours(bundle: Path, load: Load, *, full_depth: bool) -> Run:
+    """Start router and tiers, put them under load, stop them."""
+    override = Override(full_depth=True) if full_depth else None
+    async with running(bundle) as services:
+        where = {name: ready.metrics for name, ready in services.where.items()}
+        async with AsyncClient(services.where["router"].address, timeout=120) as client:
+
+            async def ask(text: str) -> str:
+                return (await client.classify(text, override=override)).label
+
+            async def spent() -> tuple[float, float]:
+                found = (await pages.usage(where)).values()
+                return sum(u.cpu_seconds for u in found), sum(u.memory_bytes for u in found)
+
+            return await _measured(ask, load, spent)
+
+
+async def run_pipeline(model: Path, load: Load, work: Path) -> Run:
+    """The pipeline in a process of its own; it takes whole batches, and no requests."""
+    texts = work / "texts.json"
+    texts.write_text(json.dumps(list(load.texts)), encoding="utf-8")
+    arguments = [model, threads(), load.rows, load.seconds, texts]
+    command = [sys.executable, str(SERVERS / "pipeline_run.py"), *map(str, arguments)]
+    child = await asyncio.create_subprocess_exec(
+        *command,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment_of(work) | {"PATH": "/usr/bin:/bin"},
+    )
+    out, err = await child.communicate()
+    if child.returncode:
+        raise PeerError(f"the pipeline failed: {err.decode(errors='replace')[-300:]}")
+    found = json.loads(out.splitlines()[-1])
+    right = [a == b for a, b in zip(found["labels"], load.labels, strict=False)]
+    return Run(
+        answered=found["answered"],
+        throughput=found["answered"] / found["seconds"],
+        cpu_ms=1000 * found["cpu_seconds"] / found["answered"],
+        memory_mb=found["memory_bytes"] / 1e6,
+        p50=None,
+        p99=None,
+        accuracy=float(np.mean(right)),
+    )
+
+
+async def _until_ready(ask: AskLabel, text: str, log: Path) -> None:
+    """Some open their port before they can answer."""
+    for _ in range(600):
+        try:
+            await ask(text)
+        except (PeerError, aiohttp.ClientError, KeyError):
+            await asyncio.sleep(0.2)
+        else:
+            return
+    raise PeerError(f"{log.stem} does not answer; see {log}")
+
+
+async def _measured(
+    ask: AskLabel, load: Load, spent: Callable[[], Awaitable[tuple[float, float]]]
+) -> Run:
+    async def answer(text: str) -> _Answer:
+        return _Answer(await ask(text))
+
+    await asyncio.gather(*(ask(text) for text in load.texts[:WARM_UP]))
+    cpu_before, _ = await spent()
+    found = await Generator(answer, load.texts).closed_loop(load.in_flight, load.seconds)
+    cpu, memory = await spent()
+    answered = [one for one in found if not one.error]
+    if len(answered) < len(found):
+        raise PeerError(f"{len(found) - len(answered)} of {len(found)} texts were not answered")
+    latencies = 1000 * np.array([one.latency for one in answered])
+    first = {one.text: one.label for one in answered}
+    right = [label == load.labels[text] for text, label in first.items()]
+    return Run(
+        answered=len(answered),
+        throughput=len(answered) / max(one.done for one in answered),
+        cpu_ms=1000 * (cpu - cpu_before) / len(answered),
+        memory_mb=memory / 1e6,
+        p50=float(np.percentile(latencies, 50)),
+        p99=float(np.percentile(latencies, 99)),
+        accuracy=float(np.mean(right)),
+    )

@@ -1,0 +1,42 @@
+"""Triton around the full model: python triton_server.py FOLDER HOW THREADS PORT BATCH."""
+
+import sys
+
+import numpy as np
+from model import load
+from pytriton.decorators import batch
+from pytriton.model_config import DynamicBatcher, ModelConfig, Tensor
+from pytriton.triton import Triton, TritonConfig
+
+# Microseconds that a batch which is not full waits.
+WAIT = 5000
+
+
+def main(folder, how, threads, port, rows):
+    """Serve until told to stop; HTTP at `port`, gRPC and metrics at the two behind it."""
+    classify = load(folder, how, int(threads))
+    first = int(port)
+
+    @batch
+    def infer(text):
+        """Texts (B, 1) to label names (B, 1)."""
+        labels = classify([row[0].decode() for row in text])
+        return {"label": np.array([[label.encode()] for label in labels])}
+
+    config = TritonConfig(http_port=first, grpc_port=first + 1, metrics_port=first + 2)
+    with Triton(config=config) as triton:
+        triton.bind(
+            model_name="full",
+            infer_func=infer,
+            inputs=[Tensor(name="text", dtype=bytes, shape=(1,))],
+            outputs=[Tensor(name="label", dtype=bytes, shape=(1,))],
+            config=ModelConfig(
+                max_batch_size=int(rows),
+                batcher=DynamicBatcher(max_queue_delay_microseconds=WAIT),
+            ),
+        )
+        triton.serve()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:6])
