@@ -1,13 +1,17 @@
 """mosec around the full model: python mosec_server.py FOLDER HOW THREADS PORT BATCH."""
 
+import os
 import sys
 
 from model import load
 from mosec import Server, Worker
 
-FOLDER, HOW, THREADS, PORT, BATCH = sys.argv[1:6]
-# mosec reads the command line by itself.
-sys.argv[1:] = ["--address", "127.0.0.1", "--port", PORT]
+SETTINGS = "FULL_MODEL"
+# mosec reads the command line by itself, and its workers import this file anew.
+if SETTINGS not in os.environ:
+    os.environ[SETTINGS] = "\n".join(sys.argv[1:6])
+FOLDER, HOW, THREADS, PORT, BATCH = os.environ[SETTINGS].split("\n")
+sys.argv[1:] = ["--address", "127.0.0.1", "--port", PORT, "--timeout", "120000"]
 # Milliseconds that a batch which is not full waits.
 WAIT = 5
 
