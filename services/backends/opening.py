@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from offramp.bundle import Manifest, TierSpec, read_manifest, verify_tier
+from offramp.bundle.manifest import RESTORE
 from offramp.errors import BundleError
 from services.backends.base import Backend
 from services.backends.choice import fastest
@@ -81,7 +82,10 @@ def exported_backend(
 ) -> OpenVinoBackend:
     """OpenVINO on the stages in a tier's folder. Raises BundleError where they are missing."""
     stages = folder / EXPORTED[precision]
-    encoder = TextEncoder.read(folder / TOKENIZER, stages / FORM, spec.max_tokens)
+    try:
+        encoder = TextEncoder.read(folder / TOKENIZER, stages / FORM, spec.max_tokens)
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{stages} cannot be read ({error}); {RESTORE}") from None
     return OpenVinoBackend(
         stages,
         len(spec.exits),
