@@ -10,7 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from functools import reduce
+from itertools import groupby, pairwise
+from operator import add
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +23,12 @@ from offramp.decision.cost import ExitCost
 from offramp.decision.readout import Readout
 from services.backends.tokenizing import TextEncoder
 from services.backends.torch_backend import TorchBackend
+from services.engine import warmup
 from services.engine.core import Engine
 from services.engine.plan import StagePlan
 from services.engine.row import Answer, Row
 from services.engine.scheduler import Scheduler
+from services.engine.stage_clock import StageCurve
 from services.metrics import TierMetrics
 from services.models.loading import TierModel, load_tier
 from services.models.multi_exit import MultiExitClassifier
@@ -67,6 +71,7 @@ class Engines:
         self._exits = tuple(exits)
         self._models = {name: load_tier(bundle, tier) for name, (bundle, tier) in homes.items()}
         self._batch = batch
+        self._curves: dict[str, tuple[StageCurve, ...]] = {}
         self._engines: dict[tuple[tuple[int, ...], tuple[Readout, ...]], Engine] = {}
 
     def build(self, cascade: Cascade) -> Runner:
@@ -81,7 +86,7 @@ class Engines:
         return Runner(found)
 
     def _engine(self, tier: str, places: tuple[int, ...], readouts: tuple[Readout, ...]) -> Engine:
-        """The engine of a tier with those exits: warmed up once, shared by cascades."""
+        """The engine of a tier with those exits, shared by cascades."""
         if (places, readouts) not in self._engines:
             model = self._models[tier]
             backend = TorchBackend(
@@ -90,9 +95,26 @@ class Engines:
             )
             metrics = TierMetrics(CollectorRegistry(), tuple(self._exits[p].name for p in places))
             engine = Engine(backend, readouts, Scheduler(len(places), self._batch), metrics)
-            engine.prepare(warm_up=True, pairs=model.manifest.pairs)
+            engine.prepare(warm_up=False, pairs=model.manifest.pairs)
+            engine.expect(self._curves_up_to(tier, [self._stage(place) for place in places]))
             self._engines[places, readouts] = engine
         return self._engines[places, readouts]
+
+    def _curves_up_to(self, tier: str, stages: Sequence[int]) -> list[StageCurve]:
+        """What each stage takes where only some exits are kept: the sum of those between them."""
+        known = self._measured(tier)
+        borders = [0, *(stage + 1 for stage in stages)]
+        return [reduce(add, known[first:end]) for first, end in pairwise(borders)]
+
+    def _measured(self, tier: str) -> tuple[StageCurve, ...]:
+        """What the stages of a tier take with all of its exits, measured once."""
+        if tier not in self._curves:
+            model = self._models[tier]
+            encoder = TextEncoder.of(model.tokenizer, model.spec.max_tokens)
+            backend = TorchBackend(model.network, encoder)
+            backend.prepare()
+            self._curves[tier] = warmup.measure(backend, self._batch, model.manifest.pairs)
+        return self._curves[tier]
 
     def _stage(self, place: int) -> int:
         """Which exit of its tier stands at a place of the evidence."""

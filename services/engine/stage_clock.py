@@ -28,6 +28,10 @@ class StageCurve:
     shared: CostCurve = NOTHING
     full: int = 1
 
+    def __add__(self, other: StageCurve) -> StageCurve:
+        """Of both stages, run as one."""
+        return StageCurve(self.alone + other.alone, self.shared + other.shared, self.full)
+
     def each(self, tokens: ArrayLike) -> NDArray[np.float64]:
         """Seconds that one more row of a batch padded to `tokens` tokens takes."""
         if self.full == 1:

@@ -38,3 +38,9 @@ def test_between_one_row_and_a_full_batch_every_row_adds_the_same():
 def test_where_the_hardware_takes_a_full_batch_for_free_rows_cost_nothing():
     curve = StageCurve(alone=CostCurve(0.010), shared=CostCurve(0.0001), full=32)
     assert curve.seconds(1, 20) == curve.seconds(32, 20) == pytest.approx(0.010)
+
+
+def test_two_stages_run_as_one_take_what_both_take():
+    both = CURVE + StageCurve(alone=CostCurve(0.004), shared=CostCurve(0.001), full=32)
+    assert both.seconds(1, 20) == pytest.approx(0.014)
+    assert both.seconds(32, 20) == pytest.approx(0.064 + 0.032)
