@@ -19,8 +19,8 @@ class EngineSettings(Strict):
     warmup: measure every stage before serving. Without it Describe reports no seconds.
     device: where the model runs.
     precision: what it computes in; the bundle needs evidence in it (`offramp calibrate`).
-    backend: torch, openvino, or auto, the faster of both. OpenVINO runs on the CPU, int8 and, of
-        bundles with stages for it (`offramp export`), fp32; PyTorch runs fp32 and bf16.
+    backend: torch, openvino, or auto. OpenVINO runs on the CPU, int8 and, of bundles with stages
+        for it (`offramp export`), fp32; PyTorch runs fp32 and bf16. auto: OpenVINO where it can.
     """
 
     max_batch: int = Field(default=32, ge=1, le=4096)

@@ -54,7 +54,7 @@ engine:
   max_batch: 32  # rows that run one stage together
   threads: 0     # for one forward pass; 0: all cores
   precision: fp32  # or bf16, int8, where the bundle has evidence in it: `offramp calibrate`
-  backend: auto    # the faster of torch and openvino, each where it can run the bundle
+  backend: auto    # openvino where it can run the bundle, torch otherwise
 """
 
 

@@ -1,8 +1,9 @@
-"""What runs a tier: the backend for its device and precision, or the fastest of those there are."""
+"""What runs a tier: the backend for its device and precision."""
 
 from __future__ import annotations
 
 import importlib.util
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,6 @@ from offramp.bundle import Manifest, TierSpec, read_manifest, verify_tier
 from offramp.bundle.manifest import RESTORE
 from offramp.errors import BundleError
 from services.backends.base import Backend
-from services.backends.choice import fastest
 from services.backends.exported import FORM
 from services.backends.openvino_backend import OpenVinoBackend
 from services.backends.tokenizing import TextEncoder
@@ -20,6 +20,7 @@ from services.models.files import EXPORTED, TOKENIZER, WEIGHTS
 if TYPE_CHECKING:
     from services.models.loading import TierModel
 
+log = logging.getLogger(__name__)
 
 AUTO, TORCH, OPENVINO = "auto", "torch", "openvino"
 
@@ -44,21 +45,24 @@ def open_tier(
 ) -> OpenTier:
     """A tier of a bundle, ready to run.
 
-    wanted: torch, openvino, or auto: the faster of both, each where it can run the tier; PyTorch is
-        not loaded where it is not asked for or not installed.
+    wanted: torch, openvino, or auto: OpenVINO where the bundle has stages for it that compute here
+        what they should, PyTorch otherwise. PyTorch is not loaded where it does not run the tier.
     Raises BundleError, with a remedy, where nothing can.
     """
     manifest = read_manifest(bundle)
     spec = manifest.tier(tier)
     spec.readouts_in(precision)  # what lacks them cannot serve, whatever runs it
     verify_tier(bundle, manifest, tier)
-    folder = bundle / tier
-    found: list[Backend[Any]] = []
-    if _openvino_can(manifest, spec, precision, device, wanted):
-        found.append(exported_backend(folder, spec, precision, threads=threads))
-    if _torch_can(precision, wanted, alone=not found):
-        found.append(_torch_backend(bundle, tier, precision, device, threads))
-    return OpenTier(manifest, spec, fastest(found))
+    backend: Backend[Any] | None = None
+    if device == "cpu" and wanted != TORCH and _is_exported(manifest, spec, precision):
+        backend = _exported(bundle / tier, spec, precision, threads, insist=wanted == OPENVINO)
+    if backend is None and (wanted == OPENVINO or precision == "int8"):
+        verb = "calibrate BUNDLE DATA --precision int8" if precision == "int8" else "export BUNDLE"
+        raise BundleError(
+            f"tier {tier!r} has no stages for OpenVINO in {precision}; make them with "
+            f"`offramp {verb}`"
+        )
+    return OpenTier(manifest, spec, backend or _torch(bundle, tier, precision, device, threads))
 
 
 def backend_of(tier: TierModel, precision: str) -> Backend[Any]:
@@ -77,16 +81,26 @@ def backend_of(tier: TierModel, precision: str) -> Backend[Any]:
     return TorchBackend(tier.network, encoder, precision=precision)
 
 
-def exported_backend(
-    folder: Path, spec: TierSpec, precision: str, threads: int = 0
-) -> OpenVinoBackend:
-    """OpenVINO on the stages in a tier's folder. Raises BundleError where they are missing."""
+def _is_exported(manifest: Manifest, spec: TierSpec, precision: str) -> bool:
+    if precision not in EXPORTED:
+        return False
+    folder = f"{spec.name}/{EXPORTED[precision]}/"
+    return any(name.startswith(folder) for name in manifest.files)
+
+
+def _exported(
+    folder: Path, spec: TierSpec, precision: str, threads: int, *, insist: bool
+) -> OpenVinoBackend | None:
+    """OpenVINO on the stages in a tier's folder, tried out.
+
+    None where they do not compute what they should and PyTorch can take their place.
+    """
     stages = folder / EXPORTED[precision]
     try:
         encoder = TextEncoder.read(folder / TOKENIZER, stages / FORM, spec.max_tokens)
     except (OSError, ValueError) as error:
         raise BundleError(f"{stages} cannot be read ({error}); {RESTORE}") from None
-    return OpenVinoBackend(
+    backend = OpenVinoBackend(
         stages,
         len(spec.exits),
         encoder,
@@ -94,41 +108,26 @@ def exported_backend(
         weights=folder / WEIGHTS,
         threads=threads,
     )
+    try:
+        backend.prepare()
+    except BundleError as error:
+        if insist or precision == "int8" or not _torch_is_here():
+            raise
+        log.warning("tier %s: %s; PyTorch runs it", spec.name, error)
+        return None
+    return backend
 
 
-def _openvino_can(
-    manifest: Manifest, spec: TierSpec, precision: str, device: str, wanted: str
-) -> bool:
-    """Whether OpenVINO is to be tried. Raises BundleError where it must be, and cannot."""
-    listed = precision in EXPORTED and any(
-        name.startswith(f"{spec.name}/{EXPORTED[precision]}/") for name in manifest.files
-    )
-    only = wanted == OPENVINO or precision == "int8"
-    if only and not listed:
-        verb = "calibrate BUNDLE DATA --precision int8" if precision == "int8" else "export BUNDLE"
-        raise BundleError(
-            f"tier {spec.name!r} has no stages for OpenVINO in {precision}; make them with "
-            f"`offramp {verb}`"
-        )
-    return listed and device == "cpu" and wanted != TORCH
+def _torch_is_here() -> bool:
+    return importlib.util.find_spec("torch") is not None
 
 
-def _torch_can(precision: str, wanted: str, *, alone: bool) -> bool:
-    """Whether PyTorch is to be tried. Raises BundleError where it must be, and is not installed."""
-    if wanted == OPENVINO or precision == "int8":
-        return False
-    installed = importlib.util.find_spec("torch") is not None
-    if alone and not installed:
+def _torch(bundle: Path, tier: str, precision: str, device: str, threads: int) -> Backend[Any]:
+    if not _torch_is_here():
         raise BundleError(
             "PyTorch, which would run this tier, is not installed here: install offramp[models], "
             "or make stages that need none with `offramp export BUNDLE`"
         )
-    return installed
-
-
-def _torch_backend(
-    bundle: Path, tier: str, precision: str, device: str, threads: int
-) -> Backend[Any]:
     from services.backends.torch_backend import TorchBackend
     from services.models.loading import load_tier
 

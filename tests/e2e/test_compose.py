@@ -127,9 +127,10 @@ def test_a_container_is_not_root_and_cannot_write(name, stages):
     assert SERVICES[name]["cap_drop"] == ["ALL"]
 
 
-def test_the_image_of_the_router_installs_no_model_library(stages):
+def test_the_images_install_no_model_library_but_what_serves(stages):
     assert "install-dependencies.py\n" in stages["router-build"]
-    assert "install-dependencies.py models" in stages["services-build"]
+    assert "ARG EXTRA=openvino\n" in stages["services-build"]
+    assert 'install-dependencies.py "$EXTRA"' in stages["services-build"]
     assert "COPY services" not in stages["router-build"]
     assert "COPY --from=router-build" in stages["router"]
 

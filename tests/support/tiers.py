@@ -121,5 +121,4 @@ def _quantise(network: StagedNetwork, folder: Path) -> None:
 
     encoder = TextEncoder.of(make_tokenizer(), MAX_TOKENS)
     texts = [" ".join(WORDS[start : start + 9]) for start in range(50)]
-    folder.mkdir(parents=True)
     export_int8(network, encoder, folder, encoder.encode([(text, None) for text in texts]))

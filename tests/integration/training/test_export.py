@@ -12,6 +12,7 @@ import pytest
 
 from offramp.bundle import read_evidence, read_manifest, verify_tier
 from offramp.errors import BundleError
+from services.backends import openvino_backend
 from services.backends.opening import backend_of, open_tier
 from services.models.loading import load_tier
 from tests.support import tiny
@@ -35,6 +36,7 @@ class Missing:
 
 sys.meta_path.insert(0, Missing())
 import services.server
+from services.backends import openvino_backend
 from services.backends.opening import open_tier
 
 for tier in ("small", "large"):
@@ -97,8 +99,10 @@ def test_a_process_without_pytorch_serves_it(exported: Path) -> None:
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
-def test_auto_takes_one_of_both_and_torch_is_torch(exported: Path, tiny_bundle: Path) -> None:
-    assert open_tier(exported, "small", "fp32").backend.precision == "fp32"
+def test_auto_takes_openvino_where_it_can_and_torch_is_torch(
+    exported: Path, tiny_bundle: Path
+) -> None:
+    assert open_tier(exported, "small", "fp32").backend.name == "openvino-cpu-fp32"
     assert open_tier(exported, "small", "fp32", wanted="torch").backend.name == "torch-cpu-fp32"
     assert open_tier(tiny_bundle, "small", "fp32").backend.name == "torch-cpu-fp32"
 
@@ -113,6 +117,16 @@ def test_what_nothing_can_run_is_an_error_with_the_remedy(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(BundleError, match=r"offramp\[models\]"):
         open_tier(tiny_bundle, "large", "fp32")
+
+
+def test_stages_that_compute_something_else_give_way_to_pytorch(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(openvino_backend.TOLERANCES, "fp32", -1.0)
+    assert open_tier(exported, "small", "fp32").backend.name == "torch-cpu-fp32"
+    assert "is off by" in caplog.text
+    with pytest.raises(BundleError, match="is off by"):
+        open_tier(exported, "small", "fp32", wanted="openvino")
 
 
 def test_a_second_time_changes_nothing(exported: Path) -> None:

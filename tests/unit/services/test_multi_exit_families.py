@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import AlbertConfig, BertConfig, GPT2Config, PretrainedConfig, T5Config
 
 from services.backends.base import Encoded
-from services.backends.tokenizing import TextEncoder
+from services.backends.tokenizing import InputForm, TextEncoder
 from services.backends.torch_backend import TorchBackend
 from services.models.families import FAMILIES, family_of
 from services.models.loading import read_network, save_tier
@@ -24,8 +24,7 @@ class PaddingOnly(TextEncoder):
     """What the backend needs of a tokenizer when texts come as token ids."""
 
     def __init__(self, pad_token_id: int, wants_type_ids: bool) -> None:
-        self.pad_token_id = pad_token_id
-        self.wants_type_ids = wants_type_ids
+        self.form = InputForm(pad_token_id, wants_type_ids)
 
 
 @pytest.fixture(params=encoders.NAMES)
