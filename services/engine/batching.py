@@ -18,8 +18,11 @@ from services.engine.stage_clock import StageCurve
 STEP_SECONDS = 0.0003
 
 
-def sizes(tokens: Sequence[int], most: int, curve: StageCurve) -> list[int]:
+def sizes(tokens: Sequence[int], most: int, curves: Sequence[StageCurve]) -> list[int]:
     """Rows of each batch, in order, for waiting rows of so many tokens (N,), shortest first.
+
+    curves: of the stage and of those behind it, which the survivors of a batch run through before
+        the next one begins: a batch more is begun in all of them.
 
     The cheapest way to part them into batches of at most `most` rows, all things tried (dynamic
     programming over where the next batch ends). Where several cost the same, the fewest batches.
@@ -27,7 +30,8 @@ def sizes(tokens: Sequence[int], most: int, curve: StageCurve) -> list[int]:
     if tokens[0] == tokens[-1]:
         return _full(len(tokens), most)
     longest = np.asarray(tokens)
-    start, each = STEP_SECONDS + curve.start(longest), curve.each(longest)
+    start = sum(STEP_SECONDS + curve.start(longest) for curve in curves)
+    each = curves[0].each(longest)
     counts = np.arange(1, most + 1)
     # What rows i, i + 1, ... cost from here on, and how many of them the first batch takes.
     cost = np.zeros(len(tokens) + 1)

@@ -74,7 +74,7 @@ class Scheduler:
         rows = iter(head)
         batches = [
             list(islice(rows, size))
-            for size in batching.sizes(tokens, self.max_batch, self.curves[stage])
+            for size in batching.sizes(tokens, self.max_batch, self.curves[stage:])
         ]
         return sorted(batches, key=lambda batch: min(age[row] for row in batch))
 

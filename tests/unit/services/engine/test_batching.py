@@ -19,12 +19,14 @@ curves = st.builds(
 PER_TOKEN = StageCurve(CostCurve(0.02, 0.001), CostCurve(0.02 / 32, 0.001), full=32)
 
 
-def cost(tokens, sizes, curve):
+def cost(tokens, sizes, curves):
     """What the batches take, one after the other."""
     found, row = 0.0, 0
     for size in sizes:
         row += size
-        found += STEP_SECONDS + curve.seconds(size, tokens[row - 1])
+        longest = tokens[row - 1]
+        found += curves[0].seconds(size, longest) + STEP_SECONDS * len(curves)
+        found += sum(float(curve.start(longest)) for curve in curves[1:])
     return found
 
 
@@ -40,33 +42,39 @@ def partings(rows, most):
 @given(
     tokens=st.lists(st.integers(1, 60), min_size=1, max_size=8).map(sorted),
     most=st.integers(1, 5),
-    curve=curves,
+    stages=st.lists(curves, min_size=1, max_size=3),
 )
-def test_no_other_parting_is_cheaper(tokens, most, curve):
-    found = batching.sizes(tokens, most, curve)
+def test_no_other_parting_is_cheaper(tokens, most, stages):
+    found = batching.sizes(tokens, most, stages)
     assert sum(found) == len(tokens)
     assert all(1 <= size <= most for size in found)
-    cheapest = min(cost(tokens, sizes, curve) for sizes in partings(len(tokens), most))
-    assert cost(tokens, found, curve) == pytest.approx(cheapest)
+    cheapest = min(cost(tokens, sizes, stages) for sizes in partings(len(tokens), most))
+    assert cost(tokens, found, stages) == pytest.approx(cheapest)
 
 
 def test_a_long_text_does_not_make_short_ones_pay():
-    assert batching.sizes([10, 10, 11, 12, 120], 32, PER_TOKEN) == [4, 1]
+    assert batching.sizes([10, 10, 11, 12, 120], 32, [PER_TOKEN]) == [4, 1]
+
+
+def test_a_batch_more_is_begun_in_every_stage_behind_too():
+    lengths = [10] * 4 + [20] * 4
+    assert batching.sizes(lengths, 32, [PER_TOKEN]) == [4, 4]
+    assert batching.sizes(lengths, 32, [PER_TOKEN] * 3) == [8]
 
 
 def test_texts_of_about_one_length_stay_together():
-    assert batching.sizes([10, 10, 11, 12], 32, PER_TOKEN) == [4]
+    assert batching.sizes([10, 10, 11, 12], 32, [PER_TOKEN]) == [4]
 
 
 def test_without_curves_batches_are_as_few_as_can_be():
-    assert batching.sizes([10, 20, 30, 40, 50], 2, StageCurve()) in (
+    assert batching.sizes([10, 20, 30, 40, 50], 2, [StageCurve()]) in (
         [2, 2, 1],
         [1, 2, 2],
         [2, 1, 2],
     )
-    assert batching.sizes([10, 20, 30], 4, StageCurve()) == [3]
+    assert batching.sizes([10, 20, 30], 4, [StageCurve()]) == [3]
 
 
 def test_where_a_batch_costs_what_a_row_costs_all_run_together():
     free = StageCurve(CostCurve(0.001), CostCurve(0.001 / 32), full=32)
-    assert batching.sizes(list(range(1, 33)), 32, free) == [32]
+    assert batching.sizes(list(range(1, 33)), 32, [free]) == [32]
