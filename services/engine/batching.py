@@ -30,7 +30,7 @@ def sizes(tokens: Sequence[int], most: int, curves: Sequence[StageCurve]) -> lis
     if tokens[0] == tokens[-1]:
         return _full(len(tokens), most)
     longest = np.asarray(tokens)
-    start = sum(STEP_SECONDS + curve.start(longest) for curve in curves)
+    start = np.sum([STEP_SECONDS + curve.start(longest) for curve in curves], axis=0)
     each = curves[0].each(longest)
     counts = np.arange(1, most + 1)
     # What rows i, i + 1, ... cost from here on, and how many of them the first batch takes.
