@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from offramp.errors import OfframpError
+from services.backends.rows import mask_of, padded
 from services.backends.tokenizing import TextEncoder
 from services.models.loading import TierModel, load_tier
 from services.models.multi_exit import MultiExitClassifier
@@ -99,8 +100,6 @@ def _model(network: MultiExitClassifier, tier: TierModel, module: ModuleType) ->
 
 def _inputs(encoder: TextEncoder, texts: Sequence[str]) -> list[np.ndarray]:
     """Ids, mask and, where the model takes them, types (B, T)."""
-    from services.backends.rows import mask_of, padded
-
     rows = encoder.encode([(text, None) for text in texts])
     found = [
         padded([row.token_ids for row in rows], encoder.form.pad_token_id),
