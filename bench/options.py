@@ -60,7 +60,7 @@ class Options:
             hold_out=data_set.hold_out,
             seed=seed,
             threads=self.threads,
-            limit=self.limit,
+            limit=self.limit or data_set.limit,
             export=False,
             large=LargeSettings(
                 backbone=self.backbone,

@@ -17,7 +17,7 @@ from training.compare.operating import (
     expected_loss,
     measured_loss,
 )
-from training.compare.ways import Measured, Way
+from training.compare.ways import Way
 
 # Speedups in FLOPs at which curves are compared.
 GRID = np.geomspace(1.0, 64.0, 61)
@@ -71,13 +71,13 @@ def read_off(way: Way, test: Examples, limit: float) -> float | None:
     return None if place is None else speedups[place]
 
 
-def at_speedup(way: Way, speedup: float) -> Measured | None:
-    """The slowest of a method's cascades that is at least so fast on the test file."""
-    able = [measured for measured in way.measured if measured.speedup >= speedup]
-    return min(able, key=lambda measured: measured.speedup, default=None)
+def at_speedup(way: Way, speedup: float) -> int | None:
+    """Place of the slowest of a method's cascades that is at least so fast on the test file."""
+    able = [place for place, found in enumerate(way.measured) if found.speedup >= speedup]
+    return min(able, key=lambda place: way.measured[place].speedup, default=None)
 
 
 def curve(way: Way) -> NDArray[np.float64]:
     """Test accuracy (G,) at the speedups of GRID; not a number beyond what the method can do."""
-    found = [at_speedup(way, speedup) for speedup in GRID]
-    return np.array([np.nan if measured is None else measured.accuracy for measured in found])
+    places = [at_speedup(way, speedup) for speedup in GRID]
+    return np.array([np.nan if p is None else way.measured[p].accuracy for p in places])

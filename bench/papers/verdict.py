@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.papers.points import GRID, at_speedup
 from training.compare.methods import OURS
@@ -49,12 +50,14 @@ class Gap:
     """The combination against the best of the others at one speedup in FLOPs, accuracy as a share.
 
     ahead: by how much the combination is the more accurate.  error: standard error of that.
+    expected: by how much the choosing evidence had it ahead.
     """
 
     speedup: float
     other: str
     ahead: float
     error: float
+    expected: float
 
 
 def gaps(by_seed: Sequence[Sequence[Way]]) -> tuple[Gap, ...]:
@@ -74,21 +77,39 @@ def worst(found: Sequence[Gap]) -> Gap | None:
 
 
 def _gap_at(by_seed: Sequence[Sequence[Way]], speedup: float) -> Gap | None:
-    rights = [_rights(ways, speedup) for ways in by_seed]
-    names = set.intersection(*(set(found) for found in rights))
+    found = [_standings(ways, speedup) for ways in by_seed]
+    names = set.intersection(*(set(standings) for standings in found))
     if OURS.name not in names or len(names) < 2:
         return None
-    means = {name: float(np.mean([found[name].mean() for found in rights])) for name in names}
+    means = {name: float(np.mean([s[name].right.mean() for s in found])) for name in names}
     other = max(names - {OURS.name}, key=lambda name: means[name])
-    errors = [_error(found[OURS.name] - found[other]) for found in rights]
-    return Gap(speedup, other, means[OURS.name] - means[other], float(np.mean(errors)))
+    pairs = [(standings[OURS.name], standings[other]) for standings in found]
+    return Gap(
+        speedup,
+        other,
+        ahead=means[OURS.name] - means[other],
+        error=float(np.mean([_error(ours.right - theirs.right) for ours, theirs in pairs])),
+        expected=float(np.mean([theirs.loss - ours.loss for ours, theirs in pairs])),
+    )
 
 
-def _rights(ways: Sequence[Way], speedup: float) -> Mapping[str, np.ndarray]:
-    """Whether each answer is right (N,), by method, at the point of each that is so fast."""
-    found = {way.method.name: at_speedup(way, speedup) for way in ways}
-    return {name: m.right.astype(np.float64) for name, m in found.items() if m is not None}
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """A method at a speedup: its right answers (N,), and the loss that evidence had foretold."""
+
+    right: NDArray[np.float64]
+    loss: float
 
 
-def _error(differences: np.ndarray) -> float:
+def _standings(ways: Sequence[Way], speedup: float) -> Mapping[str, _Standing]:
+    """By method, for those that can be so fast."""
+    places = {way.method.name: at_speedup(way, speedup) for way in ways}
+    return {
+        way.method.name: _Standing(way.measured[p].right.astype(np.float64), way.losses[p])
+        for way in ways
+        if (p := places[way.method.name]) is not None
+    }
+
+
+def _error(differences: NDArray[np.float64]) -> float:
     return float(differences.std() / np.sqrt(len(differences)))
