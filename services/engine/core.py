@@ -69,7 +69,7 @@ class Engine:
     def expect(self, curves: Sequence[StageCurve]) -> None:
         """Schedule by what the stages were measured to take, one curve per stage."""
         self.stage_clock = StageClock(curves)
-        self._scheduler.curves = tuple(curves)
+        self._scheduler.expect(curves)
 
     @property
     def idle(self) -> bool:
@@ -94,8 +94,10 @@ class Engine:
 
         Rows marked as cancelled are returned too, without one.
         """
-        self._encode_arrivals()
-        stage, rows = self._schedule()
+        stage = self._scheduler.next_stage(self.clock())
+        if stage == 0:
+            self._encode_arrivals()
+        rows = self._schedule(stage)
         if rows:
             self._advance(stage, rows)
         ended, self._ended = self._ended, []
@@ -129,9 +131,9 @@ class Engine:
         self._metrics.encoded(sum(encoded.tokens for encoded in found))
         self._scheduler.ready(0, rows)
 
-    def _schedule(self) -> tuple[int, list[Row]]:
+    def _schedule(self, stage: int) -> list[Row]:
         """Rows to run now, less those whose time is up, or would be before the stage ends."""
-        stage, rows = self._scheduler.take()
+        rows = self._scheduler.take(stage)
         expected = 0.0
         if rows:
             longest = max(row.tokens for row in rows)
@@ -147,7 +149,7 @@ class Engine:
                 self.stage_clock.relax(stage)
         for row in late:
             self._end(row, row.best_so_far())
-        return stage, on_time
+        return on_time
 
     def _advance(self, stage: int, rows: list[Row]) -> None:
         """Run a stage on rows and post-process them; where the backend fails, just they fail."""

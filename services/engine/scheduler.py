@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 
-from services.engine import batching
+from services.engine import batching, merging
 from services.engine.row import Row
 from services.engine.stage_clock import StageCurve
 
@@ -16,30 +16,34 @@ LOOK_AHEAD = 8
 
 
 class Scheduler:
-    """Queues of rows by stage; the deepest stage goes first, so that survivors go on at once.
+    """Queues of rows by stage. The deepest stage goes first, unless its survivors better wait.
 
-    Rows wait in `arrivals` until they are tokenised, then for stage 0. Nothing waits on a timer:
-    what is there when the hardware is free is parted into batches of similar length, no more of
-    them than pay (`services.engine.batching`) and none of more than max_batch rows.
+    Rows wait in `arrivals` until they are tokenised, then for stage 0. Nothing waits on a timer
+    while the hardware is idle: survivors wait for company only while an earlier stage runs, where
+    that pays (`services.engine.merging`). What is there when a stage runs is parted into batches of
+    similar length, no more of them than pay (`services.engine.batching`) and none of more than
+    max_batch rows.
     """
 
     def __init__(self, stages: int, max_batch: int) -> None:
         self.max_batch = max_batch
-        self.curves: Sequence[StageCurve] = [StageCurve()] * stages
+        self._curves: Sequence[StageCurve] = [StageCurve()] * stages
         self._arrivals: deque[Row] = deque()
         self._queues: list[deque[Row]] = [deque() for _ in range(stages)]
         # By stage, batches made from the head of its queue; that of the oldest row comes first.
         self._batches: list[deque[list[Row]]] = [deque() for _ in range(stages)]
         self._earliest_deadline = math.inf
 
+    def expect(self, curves: Sequence[StageCurve]) -> None:
+        """Schedule by what the stages were measured to take, one curve per stage."""
+        self._curves = tuple(curves)
+
     def arrive(self, rows: Iterable[Row]) -> None:
         """Take in rows that are not tokenised yet."""
         self._enqueue(self._arrivals, rows)
 
     def to_encode(self) -> list[Row]:
-        """Rows to tokenise now: none while survivors wait, else what the look-ahead can use."""
-        if any(self._queues[1:]) or any(self._batches[1:]):
-            return []
+        """Rows to tokenise before stage 0 runs: what the look-ahead can use."""
         room = LOOK_AHEAD * self.max_batch - self.waiting(0)
         return [self._arrivals.popleft() for _ in range(min(room, len(self._arrivals)))]
 
@@ -52,14 +56,47 @@ class Scheduler:
             queue.append(row)
             self._earliest_deadline = min(self._earliest_deadline, row.deadline)
 
-    def take(self) -> tuple[int, list[Row]]:
-        """The next stage to run and its rows; no rows where none are ready."""
-        for stage in reversed(range(len(self._queues))):
-            if not self._batches[stage] and self._queues[stage]:
-                self._batches[stage].extend(self._next_batches(stage))
-            if self._batches[stage]:
-                return stage, self._batches[stage].popleft()
-        return 0, []
+    def next_stage(self, now: float) -> int:
+        """The stage to run at `now`; 0 where nothing waits, and where texts are to be tokenised."""
+        chosen = None
+        for stage in range(len(self._queues)):
+            if self._next_rows(stage) and (chosen is None or not self._waits(stage, chosen, now)):
+                chosen = stage
+        return chosen or 0
+
+    def _waits(self, stage: int, ahead: int, now: float) -> bool:
+        """Whether the rows of a stage better wait while `ahead`, an earlier one, runs a batch."""
+        if self._batches[stage]:  # these have waited
+            return False
+        held, company = self._queues[stage], self._next_rows(ahead)
+        longest = max(row.tokens for row in held)
+        seconds = self._curves[ahead].seconds(
+            len(company), max(longest, *(row.tokens for row in company))
+        )
+        behind = sum(curve.seconds(self.max_batch, longest) for curve in self._curves[stage:])
+        if min(row.deadline for row in held) < now + seconds + behind:
+            return False
+        return merging.pays(
+            held=len(held),
+            others=self.depth + sum(self.waiting(between) for between in range(1, stage)),
+            seconds=seconds,
+            restart=sum(float(curve.start(longest)) for curve in self._curves[stage:]),
+            company=len(company),
+            max_batch=self.max_batch,
+        )
+
+    def _next_rows(self, stage: int) -> Sequence[Row]:
+        """The rows of about the next batch of a stage: it is parted when it runs."""
+        if self._batches[stage]:
+            return self._batches[stage][0]
+        waiting = chain(self._queues[stage], self._arrivals if stage == 0 else ())
+        return list(islice(waiting, self.max_batch))
+
+    def take(self, stage: int) -> list[Row]:
+        """The next rows of a stage; none where none are ready."""
+        if not self._batches[stage] and self._queues[stage]:
+            self._batches[stage].extend(self._next_batches(stage))
+        return self._batches[stage].popleft() if self._batches[stage] else []
 
     def _next_batches(self, stage: int) -> list[list[Row]]:
         """Batches from the head of a stage's queue.
@@ -74,7 +111,7 @@ class Scheduler:
         rows = iter(head)
         batches = [
             list(islice(rows, size))
-            for size in batching.sizes(tokens, self.max_batch, self.curves[stage:])
+            for size in batching.sizes(tokens, self.max_batch, self._curves[stage:])
         ]
         return sorted(batches, key=lambda batch: min(age[row] for row in batch))
 

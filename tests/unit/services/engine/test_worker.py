@@ -129,10 +129,10 @@ async def test_engine_that_fails_between_batches_fails_what_it_held_and_goes_on(
     schedule = engine._schedule
     broken = iter([True])
 
-    def schedule_once_broken():
+    def schedule_once_broken(stage):
         if next(broken, False):
             raise ValueError("a mistake in the scheduler")
-        return schedule()
+        return schedule(stage)
 
     engine._schedule = schedule_once_broken
     outcomes: asyncio.Queue[Row] = asyncio.Queue()
