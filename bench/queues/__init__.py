@@ -1,0 +1,1 @@
+"""Survivors that wait for company, against survivors that go on at once."""

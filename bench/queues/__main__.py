@@ -1,0 +1,247 @@
+"""Survivors that wait for company, against survivors that go on at once, in the engine alone.
+
+The large tier of a bundle, with the thresholds at which the cascade is expected to lose nothing, or
+as little as --loss allows. Under "deepest first" (compaction alone) the survivors of a batch run
+before anything else; under "queues" they meet those of other batches where that pays by the curves
+that were measured. A closed loop of callers, without any gRPC.
+
+First on this machine, with the texts of --data; then the tier's evidence replayed on a clock of its
+own, where a batch costs what the curves of some device say: this machine's, and those of a device
+on which a batch costs 2 ms whatever its size and a row 0.03 ms more, as an accelerator might. The
+second is no measurement: it says what the rule would do there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from bench import options as shared
+from bench import publishing
+from bench.load.texts import labelled_texts
+from bench.publishing import Part, Table
+from bench.queues.drive import RULES, Driver, Load, Tier
+from bench.queues.replay import Replay
+from offramp.bundle import Manifest, TierSpec, read_evidence, read_manifest
+from offramp.decision.cost import CostCurve
+from offramp.errors import OfframpError
+from services.backends.opening import open_tier
+from services.engine import warmup
+from services.engine.plan import StagePlan
+from services.engine.stage_clock import StageCurve
+from training.compare.cascade import Cascade, examples_of
+from training.compare.methods import OURS
+from training.compare.operating import cheapest_within, expected_loss, speedup
+
+EXAMPLES = """\
+examples:
+  python -m bench.queues --data dev.tsv
+  python -m bench.queues --data dev.tsv --in-flight 64,1000 --backends torch,openvino
+
+Tables are printed and land in OUT/queues.md and OUT/queues.json. The last line is one JSON object.
+"""
+NOTE = (
+    "Rows to a batch: mean, by stage. Latency: from a caller's sending to its answer, in the "
+    "engine. Gain: answers per second against deepest first."
+)
+# A batch of 64 takes 2 ms and 64 times 0.03 ms.
+DEAR_STARTS = StageCurve(CostCurve(0.00203), CostCurve(0.002 / 64 + 0.00003), full=64)
+REPLAYED = 10_000
+PRECISION = "fp32"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asked for."""
+
+    data: Path
+    bundle: Path
+    loss: float
+    in_flight: tuple[int, ...]
+    backends: tuple[str, ...]
+    batch: int
+    answers: int
+    repeats: int
+    out: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Both rules on one device at one number of callers: loads by rule, one per round."""
+
+    device: str
+    in_flight: int
+    loads: Mapping[str, Sequence[Load]]
+
+    def rate(self, rule: str) -> float:
+        """Answers per second, median over the rounds."""
+        return median(load.rate for load in self.loads[rule])
+
+
+def cheapest(manifest: Manifest, bundle: Path, loss: float) -> Cascade:
+    """The cascade that loses no more than `loss`, a share, on the choosing evidence."""
+    examples = examples_of(read_evidence(bundle, manifest))
+    cascades = OURS.cascades(examples.evidence)
+    outcomes = examples.run(cascades)
+    place = cheapest_within(
+        [expected_loss(examples, outcome).mean for outcome in outcomes],
+        [speedup(examples, outcome) for outcome in outcomes],
+        loss,
+    )
+    if place is None:
+        raise OfframpError(f"no cascade of {bundle} keeps --loss {loss}; allow more")
+    return cascades[place]
+
+
+def plan_of(spec: TierSpec, cascade: Cascade) -> StagePlan:
+    """The thresholds of the cascade's last exits, which are those of its last tier."""
+    return StagePlan(cascade.thresholds[-len(spec.exits) :], len(spec.exits) - 1, cascade.measure)
+
+
+def compare(
+    device: str, tier: Tier, clock: Callable[[], float], texts: Sequence[str], options: Options
+) -> list[Case]:
+    """Both rules in turn, in every round, at every number of callers."""
+    found = []
+    for in_flight in options.in_flight:
+        loads: dict[str, list[Load]] = {rule: [] for rule in RULES}
+        for _ in range(options.repeats):
+            for rule, scheduler in RULES.items():
+                driver = Driver(tier, scheduler, options.batch, clock)
+                loads[rule].append(driver.closed_loop(texts, in_flight, options.answers))
+        found.append(Case(device, in_flight, loads))
+    return found
+
+
+def run_all(options: Options, manifest: Manifest, plan: StagePlan) -> list[Case]:
+    """Real stages on real texts; then their curves on the tier's evidence, and dear starts."""
+    texts, _ = labelled_texts(options.data, options.bundle, seed=0)
+    spec = manifest.tiers[-1]
+    exits = tuple(exit_spec.name for exit_spec in spec.exits)
+    readouts = spec.readouts_in(PRECISION)
+    measured, replayed = [], []
+    for wanted in options.backends:
+        backend = open_tier(options.bundle, spec.name, PRECISION, wanted=wanted).backend
+        backend.prepare()
+        curves = warmup.measure(backend, options.batch, manifest.pairs)
+        tier = Tier(backend, exits, readouts, plan, curves)
+        measured += compare(f"{backend.name}, measured", tier, time.perf_counter, texts, options)
+        replayed.append((f"{backend.name}, replayed", curves))
+    replayed.append(("dear starts, replayed", (DEAR_STARTS,) * len(exits)))
+    return measured + [
+        case
+        for device, curves in replayed
+        for case in _replay(device, curves, options, manifest, plan)
+    ]
+
+
+def _replay(
+    device: str,
+    curves: Sequence[StageCurve],
+    options: Options,
+    manifest: Manifest,
+    plan: StagePlan,
+) -> list[Case]:
+    evidence = read_evidence(options.bundle, manifest)
+    spec = manifest.tiers[-1]
+    stages = len(spec.exits)
+    backend = Replay(evidence.logits[-stages:], evidence.tokens, curves)
+    exits = tuple(exit_spec.name for exit_spec in spec.exits)
+    tier = Tier(backend, exits, spec.readouts_in(PRECISION), plan, tuple(curves))
+    texts = [str(row) for row in np.random.default_rng(0).permutation(len(evidence.tokens))]
+    once = replace(options, repeats=1, answers=REPLAYED)
+    return compare(device, tier, backend.clock, texts, once)
+
+
+def part(name: str, cases: Sequence[Case], plan: StagePlan) -> Part:
+    """Figures and the table of a run."""
+    rows, figures = [], []
+    for case in cases:
+        first = case.rate(next(iter(RULES)))
+        for rule, loads in case.loads.items():
+            last, rate = loads[-1], case.rate(rule)
+            milliseconds = 1000 * np.percentile(last.latencies, (50, 99))
+            found = {
+                "device": case.device,
+                "in_flight": case.in_flight,
+                "rule": rule,
+                "per_second": rate,
+                "gain": rate / first - 1,
+                "batches": last.batches,
+                "p50_ms": float(milliseconds[0]),
+                "p99_ms": float(milliseconds[1]),
+            }
+            figures.append(found)
+            rows.append(
+                [
+                    name,
+                    case.device,
+                    str(case.in_flight),
+                    rule,
+                    f"{rate:,.0f}",
+                    f"{100 * (rate / first - 1):+.0f} %",
+                    " / ".join(f"{size:.1f}" for size in last.batches),
+                    f"{milliseconds[0]:.0f}",
+                    f"{milliseconds[1]:.0f}",
+                ]
+            )
+    columns = ["bundle", "device", "in flight", "rule", "answers/s", "gain", "rows to a batch"]
+    table = Table("Queues", [*columns, "p50 ms", "p99 ms"], rows, NOTE)
+    return Part({"thresholds": plan.thresholds, "cases": figures}, [table])
+
+
+def parse() -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="FILE", help="labelled texts to run")
+    add("--bundle", type=Path, default=Path("bundles/sentiment"), metavar="DIR", help="what serves")
+    add("--loss", type=float, default=0.0, help="accuracy that may be lost, a share (default: 0)")
+    add(
+        "--in-flight",
+        type=lambda written: tuple(int(number) for number in written.split(",")),
+        default=(64, 256, 1000),
+        metavar="N,N",
+        help="callers (default: 64,256,1000)",
+    )
+    add(
+        "--backends",
+        type=lambda written: tuple(written.split(",")),
+        default=("openvino", "torch"),
+        metavar="NAME,NAME",
+        help="what runs the stages here (default: openvino,torch)",
+    )
+    add("--batch", type=int, default=32, metavar="N", help="rows to a batch at most (default: 32)")
+    add("--answers", type=int, default=2000, metavar="N", help="of every load (default: 2000)")
+    add("--repeats", type=int, default=3, metavar="N", help="rounds (default: 3)")
+    add(
+        "--out",
+        type=Path,
+        default=Path("bench/results"),
+        metavar="DIR",
+        help="where the tables land (default: bench/results)",
+    )
+    return Options(**vars(parser.parse_args()))
+
+
+def main() -> None:
+    """Run, show, and end with one JSON object."""
+    options = parse()
+    manifest = read_manifest(options.bundle)
+    cascade = cheapest(manifest, options.bundle, options.loss)
+    plan = plan_of(manifest.tiers[-1], cascade)
+    cases = run_all(options, manifest, plan)
+    parts = {manifest.name: part(manifest.name, cases, plan)}
+    publishing.publish("queues", __doc__ or "", parts, options.out)
+
+
+if __name__ == "__main__":
+    shared.run(main)
