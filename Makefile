@@ -25,7 +25,7 @@ install: $(VENV)/serve.stamp ## Make the environment that serves: .venv with the
 
 .PHONY: test
 test: $(VENV)/dev.stamp ## Run every test
-	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## Check style, format and types

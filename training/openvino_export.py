@@ -23,7 +23,7 @@ from offramp.errors import BundleError
 from services.backends import exported as names
 from services.backends.base import Encoded
 from services.backends.exported import FORM, Reference, stage_file
-from services.backends.rows import mask_of, padded
+from services.backends.rows import mask_of
 from services.backends.tokenizing import TextEncoder
 from services.models.multi_exit import MultiExitClassifier
 from services.models.staged import RowStates, StagedNetwork
@@ -78,24 +78,15 @@ def export_int8(
     examples: tokenised texts like those to come; EXAMPLES of them are used.
     advance: called when a stage is done.
     """
-    import nncf
-
     models = converted(network, encoder)
     inputs = _batches(examples[:EXAMPLES], encoder)
     rows, logits = _reference_rows(encoder), []
     reached = _batch(rows, encoder)
     folder.mkdir(parents=True)
     for stage, model in enumerate(models):
-        with _quiet():
-            quantised = nncf.quantize(
-                model,
-                nncf.Dataset(inputs),
-                subset_size=len(inputs),
-                model_type=nncf.ModelType.TRANSFORMER,
-                preset=nncf.QuantizationPreset.MIXED,
-            )
-        openvino.save_model(quantised, stage_file(folder, stage), compress_to_fp16=False)
-        compiled = _compiled(quantised)
+        smaller = quantised(model, inputs)
+        openvino.save_model(smaller, stage_file(folder, stage), compress_to_fp16=False)
+        compiled = _compiled(smaller)
         found = compiled(reached)
         logits.append(found[names.LOGITS])
         if stage + 1 < len(models):
@@ -104,6 +95,20 @@ def export_int8(
             reached = _behind(found, reached)
         advance()
     _finish(folder, encoder, Reference(rows, np.stack(logits)))
+
+
+def quantised(model: Any, inputs: Sequence[Any]) -> Any:
+    """An OpenVINO model in int8; ranges of activations are taken from the batches of `inputs`."""
+    import nncf
+
+    with _quiet():
+        return nncf.quantize(
+            model,
+            nncf.Dataset(inputs),
+            subset_size=len(inputs),
+            model_type=nncf.ModelType.TRANSFORMER,
+            preset=nncf.QuantizationPreset.MIXED,
+        )
 
 
 def _reference_rows(encoder: TextEncoder) -> tuple[Encoded, ...]:
@@ -229,14 +234,8 @@ def _batches(examples: Sequence[Encoded], encoder: TextEncoder) -> list[Inputs]:
 
 def _batch(rows: Sequence[Encoded], encoder: TextEncoder) -> Inputs:
     """Inputs of the first stage."""
-    lengths = np.array([row.tokens for row in rows], dtype=np.int64)
-    batch = {
-        names.IDS: padded([row.token_ids for row in rows], encoder.form.pad_token_id),
-        names.MASK: mask_of(lengths),
-    }
-    if encoder.form.type_ids:
-        batch[names.TYPES] = padded([row.type_ids or () for row in rows], 0)
-    return batch
+    given = encoder.batch(rows).inputs
+    return dict(zip(FIRST_INPUTS[: len(given)], given, strict=True))
 
 
 def _behind(output: Any, batch: Inputs) -> Inputs:

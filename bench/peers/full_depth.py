@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from offramp.errors import OfframpError
-from services.backends.rows import mask_of, padded
 from services.backends.tokenizing import TextEncoder
 from services.models.loading import TierModel, load_tier
 from services.models.multi_exit import MultiExitClassifier
@@ -98,16 +98,9 @@ def _model(network: MultiExitClassifier, tier: TierModel, module: ModuleType) ->
     return model
 
 
-def _inputs(encoder: TextEncoder, texts: Sequence[str]) -> list[np.ndarray]:
+def _inputs(encoder: TextEncoder, texts: Sequence[str]) -> list[NDArray[np.int64]]:
     """Ids, mask and, where the model takes them, types (B, T)."""
-    rows = encoder.encode([(text, None) for text in texts])
-    found = [
-        padded([row.token_ids for row in rows], encoder.form.pad_token_id),
-        mask_of(np.array([row.tokens for row in rows], dtype=np.int64)),
-    ]
-    if encoder.form.type_ids:
-        found.append(padded([row.type_ids or () for row in rows], 0))
-    return found
+    return list(encoder.batch(encoder.encode([(text, None) for text in texts])).inputs)
 
 
 @torch.no_grad()
@@ -134,8 +127,9 @@ class _Logits(torch.nn.Module):
 
 def _write_graphs(model: Any, encoder: TextEncoder, texts: Sequence[str], folder: Path) -> None:
     """One graph in fp32, one in int8, each in a folder of its own."""
-    import nncf
     import openvino
+
+    from training.openvino_export import quantised
 
     batches = [
         _inputs(encoder, texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)
@@ -144,13 +138,7 @@ def _write_graphs(model: Any, encoder: TextEncoder, texts: Sequence[str], folder
         warnings.simplefilter("ignore")
         given = tuple(torch.from_numpy(array) for array in batches[0])
         exact = openvino.convert_model(_Logits(model), example_input=given)
-        quantised = nncf.quantize(
-            exact,
-            nncf.Dataset(batches),
-            subset_size=len(batches),
-            model_type=nncf.ModelType.TRANSFORMER,
-            preset=nncf.QuantizationPreset.MIXED,
-        )
-    for name, graph in (("openvino-fp32", exact), ("openvino-int8", quantised)):
+    graphs = {"openvino-fp32": exact, "openvino-int8": quantised(exact, batches)}
+    for name, graph in graphs.items():
         (folder / name).mkdir()
         openvino.save_model(graph, folder / name / GRAPH, compress_to_fp16=False)

@@ -121,12 +121,9 @@ class OpenVinoBackend(Backend[ArrayRow]):
 
     def begin(self, rows: Sequence[Encoded]) -> list[ArrayRow]:
         """Pad the rows to the longest; the first stage embeds them."""
-        lengths = np.array([row.tokens for row in rows], dtype=np.int64)
-        ids: Any = batching.padded([row.token_ids for row in rows], self._encoder.form.pad_token_id)
-        if not self._encoder.form.type_ids:
-            return Batch((ids,), (), lengths).rows()
-        types: Any = batching.padded([row.type_ids or () for row in rows], 0)
-        return Batch((ids, types), (), lengths).rows()
+        batch = self._encoder.batch(rows)
+        by_token: Any = (batch.ids,) if batch.type_ids is None else (batch.ids, batch.type_ids)
+        return Batch(by_token, (), batch.lengths).rows()
 
     def run_stage(
         self, stage: int, rows: Sequence[ArrayRow]

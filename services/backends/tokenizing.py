@@ -8,10 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from offramp.errors import BundleError
 from services.backends.base import Encoded, Text
+from services.backends.rows import mask_of, padded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -23,6 +26,26 @@ class InputForm:
 
     pad_token_id: int
     type_ids: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBatch:
+    """B tokenised texts, padded on the right to the T tokens of the longest.
+
+    ids, mask (1 for a row's own tokens): (B, T).  type_ids: likewise, where the model takes them.
+    lengths: (B,), tokens of each row.
+    """
+
+    ids: NDArray[np.int64]
+    mask: NDArray[np.int64]
+    type_ids: NDArray[np.int64] | None
+    lengths: NDArray[np.int64]
+
+    @property
+    def inputs(self) -> tuple[NDArray[np.int64], ...]:
+        """What the model takes, in its order."""
+        given = (self.ids, self.mask)
+        return given if self.type_ids is None else (*given, self.type_ids)
 
 
 class TextEncoder:
@@ -71,3 +94,14 @@ class TextEncoder:
             )
             for encoding in self._tokenizer.encode_batch_fast(inputs)
         ]
+
+    def batch(self, rows: Sequence[Encoded]) -> TokenBatch:
+        """The rows side by side."""
+        lengths = np.array([row.tokens for row in rows], dtype=np.int64)
+        types = padded([row.type_ids or () for row in rows], 0) if self.form.type_ids else None
+        return TokenBatch(
+            ids=padded([row.token_ids for row in rows], self.form.pad_token_id),
+            mask=mask_of(lengths),
+            type_ids=types,
+            lengths=lengths,
+        )

@@ -69,16 +69,9 @@ class TorchBackend(Backend[TorchRow]):
     @torch.inference_mode()
     def begin(self, rows: Sequence[Encoded]) -> list[TorchRow]:
         """Pad the rows to the longest and embed them."""
-        lengths = np.array([row.tokens for row in rows], dtype=np.int64)
-        token_ids = batching.padded(
-            [row.token_ids for row in rows], self._encoder.form.pad_token_id
-        )
-        mask = self._tensor(batching.mask_of(lengths))
-        type_ids = None
-        if self._encoder.form.type_ids:
-            type_ids = self._tensor(batching.padded([row.type_ids or () for row in rows], 0))
-        states = self._network.embed(self._tensor(token_ids), mask, type_ids)
-        return _batch(states, lengths).rows()
+        batch = self._encoder.batch(rows)
+        states = self._network.embed(*(self._tensor(array) for array in batch.inputs))
+        return _batch(states, batch.lengths).rows()
 
     @torch.inference_mode()
     def run_stage(
