@@ -70,7 +70,8 @@ class TorchBackend(Backend[TorchRow]):
     def begin(self, rows: Sequence[Encoded]) -> list[TorchRow]:
         """Pad the rows to the longest and embed them."""
         batch = self._encoder.batch(rows)
-        states = self._network.embed(*(self._tensor(array) for array in batch.inputs))
+        types = None if batch.type_ids is None else self._tensor(batch.type_ids)
+        states = self._network.embed(self._tensor(batch.ids), self._tensor(batch.mask), types)
         return _batch(states, batch.lengths).rows()
 
     @torch.inference_mode()
