@@ -27,6 +27,9 @@ from services.backends.base import Backend
 from services.backends.opening import backend_of
 from services.models.loading import TierModel
 from training import progress, readouts
+from training.compare.cascade import examples_of
+from training.compare.methods import OURS
+from training.compare.operating import mean_cost
 from training.data import LabelledTexts
 from training.figures import METRICS, figures
 from training.parting import part
@@ -63,17 +66,32 @@ def calibrate(
     for precision in precisions:
         logits, tokens = cascade_logits(tiers, held_out, precision)
         first, labels = logits[:, parts.readouts], held_out.labels[parts.readouts]
-        found = readouts.fit(first, labels, [len(spec.exits) for spec in specs], seed)
-        specs = _with_readouts(specs, found, precision)
-        evidence[precision] = evidence_of(
-            specs,
-            logits[:, rest],
-            held_out.labels[rest],
-            tokens[rest],
-            certifies=certifies,
-            precision=precision,
-        )
+        exits = [len(spec.exits) for spec in specs]
+        candidates = []
+        for mixing in (False, True):
+            found = _with_readouts(
+                specs, readouts.fit(first, labels, exits, seed, mixing), precision
+            )
+            taken = evidence_of(
+                found,
+                logits[:, rest],
+                held_out.labels[rest],
+                tokens[rest],
+                certifies=certifies,
+                precision=precision,
+            )
+            candidates.append((found, taken))
+        specs, evidence[precision] = min(candidates, key=lambda found: _cost(found[1]))
     return Calibrated(tuple(specs), evidence)
+
+
+def _cost(evidence: Evidence) -> float:
+    """What the cascade is expected to cost, by the texts that thresholds are chosen on.
+
+    A combination of exits may be the better calibrated and still answer worse.
+    """
+    examples = examples_of(evidence.choosing)
+    return mean_cost(examples, OURS.cascades(examples.evidence))
 
 
 def cascade_logits(

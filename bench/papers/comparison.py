@@ -97,7 +97,7 @@ def compare_on(bundles: Bundles, seed: int, data: Path, work: Path, timed: Timed
     """Choose on the bundle's evidence, then look at the test file."""
     choosing = examples_of(bundles.evidence())
     found, texts = bundles.scored(data, work)
-    test = Examples(found, choosing.full_temperature)
+    test = Examples(found, choosing.full_calibrator)
     methods = (*METHODS, TRAINED_ALONE) if bundles.alone else METHODS
     ways = compare(methods, choosing, test)
     points = operating_points(ways, choosing, test)
@@ -121,7 +121,7 @@ def _timings(
 ) -> dict[Cascade, Timing]:
     """Time the cascades on texts drawn at random, the same for all; the first is the full model."""
     rows = np.random.default_rng(0).permutation(len(texts))[: timed.texts]
-    drawn = Examples(test.evidence.subset(rows), test.full_temperature)
+    drawn = Examples(test.evidence.subset(rows), test.full_calibrator)
     foretold = dict(zip(cascades, drawn.run(cascades), strict=True))
     engines = Engines(test.evidence.exits, bundles.homes, timed.batch)
     chosen = [texts.texts[i] for i in rows]

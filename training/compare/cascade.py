@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from offramp.decision import cost
 from offramp.decision.calibration import fit_temperature
-from offramp.decision.calibrators import Temperature
+from offramp.decision.calibrators import Calibrator, Temperature
 from offramp.decision.confidence import Measure
 from offramp.decision.evidence import Evidence
 from offramp.decision.readout import Readout
 from offramp.decision.simulate import chosen_exits
+from training.readouts.calibrators import pick
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,11 @@ class Examples:
     """Labelled examples beside what the full model says of them: the measure of every method.
 
     evidence: its last exit is the full model.
-    full_temperature: calibrates the full model; fitted on other examples, or on the choosing ones.
+    full_calibrator: of the full model; fitted on other examples, or on the choosing ones.
     """
 
     evidence: Evidence
-    full_temperature: float
+    full_calibrator: Calibrator
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -78,7 +79,7 @@ class Examples:
     @cached_property
     def believed(self) -> NDArray[np.float64]:
         """The full model's calibrated probabilities (N, C)."""
-        return Temperature(self.full_temperature).probabilities(self.evidence.logits[-1])
+        return self.full_calibrator.probabilities(self.evidence.logits[-1])
 
     @cached_property
     def full(self) -> Outcome:
@@ -86,7 +87,7 @@ class Examples:
         last = len(self.evidence.exits) - 1
         return Outcome(
             np.full(len(self.labels), last),
-            self.believed.argmax(axis=-1),
+            self.evidence.logits[-1].argmax(axis=-1),
             self.evidence.exits[last].flops.at(self.evidence.tokens),
         )
 
@@ -111,7 +112,7 @@ def _run(cascade: Cascade, evidence: Evidence, spent: NDArray[np.float64]) -> Ou
 
 def examples_of(evidence: Evidence) -> Examples:
     """Examples whose full model is calibrated on themselves: for evidence to choose on."""
-    return Examples(evidence, fit_temperature(evidence.logits[-1], evidence.labels))
+    return Examples(evidence, pick(evidence.logits[-1], evidence.labels, seed=0))
 
 
 def plain(evidence: Evidence, exits: Sequence[int], calibrated: bool = True) -> View:

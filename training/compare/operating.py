@@ -3,8 +3,8 @@
 The rule is the same for every method: the cheapest cascade whose expected accuracy on the choosing
 evidence is within the allowed loss of the full model's. A label is a noisy reading of the chance of
 being right, and a loss of half a point on a few hundred examples is one or two of them; so the
-expected accuracy is the mean of the label and of the full model's calibrated probability. What
-noise is left is reported beside the loss as its standard error.
+expected accuracy is the mean of the label and of the full model's probability, calibrated as
+cross-validation finds best. What noise is left is reported beside the loss as its standard error.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.compare.cascade import Examples, Outcome
+from training.compare.cascade import Cascade, Examples, Outcome
 
 LIMITS = (0.0, 0.005, 0.010)
 # A loss of 1e-17 is none.
@@ -56,6 +56,18 @@ def _loss(lost: NDArray[np.float64]) -> Loss:
 def speedup(examples: Examples, outcome: Outcome) -> float:
     """FLOPs of the full model on all examples, divided by those spent."""
     return float(examples.full.flops.sum() / outcome.flops.sum())
+
+
+def mean_cost(examples: Examples, cascades: Sequence[Cascade]) -> float:
+    """Cost of the cheapest of the cascades within each of LIMITS, on average; 1: full depth.
+
+    Full depth alone is always there to fall back on.
+    """
+    outcomes = examples.run(cascades)
+    losses = [expected_loss(examples, outcome).mean for outcome in outcomes]
+    speedups = [speedup(examples, outcome) for outcome in outcomes]
+    places = [cheapest_within(losses, speedups, limit) for limit in LIMITS]
+    return float(np.mean([1.0 if p is None else min(1.0, 1.0 / speedups[p]) for p in places]))
 
 
 def cheapest_within(losses: Sequence[float], speedups: Sequence[float], limit: float) -> int | None:

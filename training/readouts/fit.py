@@ -14,16 +14,22 @@ from training.readouts.scores import fit_score
 
 
 def fit(
-    logits: NDArray[np.floating], labels: NDArray[np.integer], tiers: Sequence[int], seed: int
+    logits: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    tiers: Sequence[int],
+    seed: int,
+    mixing: bool = True,
 ) -> tuple[Readout, ...]:
     """One readout per exit from raw logits (E, N, C); `tiers` says how many exits each tier has.
+
+    mixing: combine the answers of the exits passed where that clearly beats the exit alone.
 
     Mix first, then the calibrator of what it gives, then the learned score, whose question needs
     to know what the last exit of the cascade will answer.
     """
     starts = [first for first, count in _spans(tiers) for _ in range(count)]
     histories = [logits[start : exit_index + 1] for exit_index, start in enumerate(starts)]
-    plain = [_without_score(history, labels, seed) for history in histories]
+    plain = [_without_score(history, labels, seed, mixing) for history in histories]
     return with_scores(plain, histories, labels)
 
 
@@ -52,9 +58,9 @@ def _spans(tiers: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _without_score(
-    history: NDArray[np.floating], labels: NDArray[np.integer], seed: int
+    history: NDArray[np.floating], labels: NDArray[np.integer], seed: int, mixing: bool
 ) -> Readout:
-    mix = pick_mix(history, labels, seed)
+    mix = pick_mix(history, labels, seed) if mixing else None
     mixed = Readout(mix=mix).mixed(history)
     return Readout(pick(mixed, labels, seed), mix)
 

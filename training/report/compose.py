@@ -58,7 +58,7 @@ def compose(sources: Sources, shown: int) -> Page:
 def ways_of(sources: Sources) -> dict[str, Way]:
     """Every method by its name, all choices made on other texts than those measured."""
     choosing = examples_of(sources.choosing)
-    measured = Examples(sources.measured, choosing.full_temperature)
+    measured = Examples(sources.measured, choosing.full_calibrator)
     ours = replace(OURS, cascades=partial(both_together, measure=sources.measure))
     methods = [ours if method is OURS else method for method in METHODS]
     return {way.method.name: way for way in compare(methods, choosing, measured)}

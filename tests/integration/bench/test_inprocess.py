@@ -35,7 +35,7 @@ def comparison(tiny_bundle: Path, tmp_path_factory):
     bundles = Bundles(tiny_bundle, {})
     choosing = examples_of(bundles.evidence())
     evidence, texts = bundles.scored(data, work)
-    measured = Examples(evidence, choosing.full_temperature)
+    measured = Examples(evidence, choosing.full_calibrator)
     return bundles, compare(METHODS, choosing, measured), texts, evidence
 
 

@@ -16,7 +16,7 @@ from offramp.decision.simulate import simulate
 from tests.support.evidence import make_evidence
 from training.compare.cascade import Examples, examples_of
 from training.compare.methods import FULL, METHODS, OURS, TRAINED_ALONE
-from training.compare.operating import LIMITS
+from training.compare.operating import LIMITS, mean_cost
 from training.compare.ways import compare
 
 BY_NAME = {method.name: method for method in METHODS}
@@ -29,7 +29,7 @@ def choosing():
 
 @pytest.fixture(scope="module")
 def measured(choosing):
-    return Examples(make_evidence(3, examples=500, seed=2), choosing.full_temperature)
+    return Examples(make_evidence(3, examples=500, seed=2), choosing.full_calibrator)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_our_figures_are_those_of_the_simulation(ways, measured):
 
 def test_a_point_is_chosen_without_a_look_at_what_is_measured(choosing, measured):
     labels = 1 - measured.labels
-    upset = Examples(replace(measured.evidence, labels=labels), measured.full_temperature)
+    upset = Examples(replace(measured.evidence, labels=labels), measured.full_calibrator)
     for one, other in zip(
         compare(METHODS, choosing, measured), compare(METHODS, choosing, upset), strict=True
     ):
@@ -136,3 +136,36 @@ def test_a_model_trained_alone_is_no_part_of_the_cascade(choosing):
     assert {c.view.exits for c in OURS.cascades(joined)} == {(1, 2, 3, 4)}
     assert {c.view.exits for c in BY_NAME["two tiers only"].cascades(joined)} == {(1, 4)}
     assert TRAINED_ALONE.cascades(evidence) == []
+
+
+def mixed(evidence, weights):
+    """The evidence with the last exit's answer combined from those of its tier."""
+    last = replace(evidence.readouts[-1], mix=weights)
+    return replace(evidence, readouts=(*evidence.readouts[:-1], last))
+
+
+def cost_of(evidence):
+    examples = examples_of(evidence)
+    return mean_cost(examples, OURS.cascades(examples.evidence))
+
+
+def test_full_depth_costs_one_and_a_cascade_less(choosing):
+    assert mean_cost(choosing, FULL.cascades(choosing.evidence)) == 1.0
+    assert 0.0 < cost_of(choosing.evidence) < 1.0
+
+
+def test_a_combination_of_exits_that_answers_worse_costs_the_cascade_more():
+    evidence = make_evidence(3, examples=600, seed=5)
+    assert cost_of(mixed(evidence, (0.9, 0.1, 0.0))) > cost_of(evidence)
+
+
+def test_a_combination_of_exits_that_answers_better_costs_the_cascade_less():
+    evidence = make_evidence(3, examples=600, seed=5)
+    rng = np.random.default_rng(0)
+    signs = 2.0 * evidence.labels - 1
+    # Two exits of the same worth that err apart from each other.
+    margins = [signs + rng.normal(0, 1.0, 600) for _ in range(2)]
+    apart = [np.stack([-m, m], axis=-1).astype(np.float32) for m in margins]
+    logits = np.stack([*evidence.logits[:2], *apart])
+    alone = replace(evidence, logits=logits)
+    assert cost_of(mixed(alone, (0.0, 0.5, 0.5))) < cost_of(alone)

@@ -14,7 +14,7 @@ from training.compare.methods import FULL, METHODS, OURS
 from training.compare.ways import compare
 
 CHOOSING = examples_of(make_evidence(4, examples=600, seed=1))
-TEST = Examples(make_evidence(4, examples=600, seed=2), CHOOSING.full_temperature)
+TEST = Examples(make_evidence(4, examples=600, seed=2), CHOOSING.full_calibrator)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_the_expected_loss_keeps_the_limit_and_more_loss_is_never_slower(ways):
 
 def test_test_labels_have_no_part_in_the_choice(ways):
     flipped = replace(TEST.evidence, labels=1 - TEST.evidence.labels)
-    other = Examples(flipped, TEST.full_temperature)
+    other = Examples(flipped, TEST.full_calibrator)
     again = operating_points(compare(METHODS, CHOOSING, other), CHOOSING, other)
     chosen = operating_points(ways, CHOOSING, TEST)
     assert [point.cascade for point in again] == [point.cascade for point in chosen]
