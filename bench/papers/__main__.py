@@ -77,7 +77,7 @@ def parse() -> PapersOptions:
         "--timed", type=int, default=1000, metavar="N", help="texts on the clock (default: 1000)"
     )
     parser.add_argument(
-        "--repeats", type=int, default=3, metavar="N", help="timed rounds (default: 3)"
+        "--repeats", type=int, default=5, metavar="N", help="timed rounds (default: 5)"
     )
     parser.add_argument("--batch", type=int, default=32, metavar="N", help="rows to a batch (32)")
     parser.add_argument(
