@@ -97,11 +97,17 @@ def publish(name: str, about: str, parts: Mapping[str, Part], out: Path) -> dict
 
 
 def joined(tables: Sequence[Table]) -> list[Table]:
-    """Tables of the same title, columns and note made one, where the first of them stands."""
-    found: dict[tuple[str, tuple[str, ...], str], list[Sequence[str]]] = {}
+    """Tables of the same title and columns made one, where the first of them stands.
+
+    Sets that were not measured alike have notes that differ: all of them stay.
+    """
+    rows: dict[tuple[str, tuple[str, ...]], list[Sequence[str]]] = {}
+    notes: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}
     for table in tables:
-        found.setdefault((table.title, tuple(table.columns), table.note), []).extend(table.rows)
-    return [Table(title, columns, rows, note) for (title, columns, note), rows in found.items()]
+        key = table.title, tuple(table.columns)
+        rows.setdefault(key, []).extend(table.rows)
+        notes.setdefault(key, {})[table.note] = None
+    return [Table(*key, found, "\n\n".join(notes[key])) for key, found in rows.items()]
 
 
 def _written(path: Path) -> dict[str, Any]:
@@ -110,6 +116,8 @@ def _written(path: Path) -> dict[str, Any]:
         return {}
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["sets"]
+        for figures in found.values():
+            _ = figures["tables"], figures["machine"], figures["made"]
     except (ValueError, KeyError, TypeError) as error:
         raise OfframpError(
             f"{path} is not what this benchmark writes ({error!r}); move it away or name another "

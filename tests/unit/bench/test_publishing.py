@@ -48,14 +48,24 @@ def test_a_run_adds_its_sets_to_those_of_earlier_runs(tmp_path, capsys):
     assert written.index("| one | 1.00 |") < written.index("| three | 3.00 |")
 
 
+def test_notes_of_sets_that_were_not_measured_alike_all_stay(tmp_path):
+    other = Part({}, [Table("Things", COLUMNS, [["three", "3.00"]], "Another note.")])
+    publish("trial", "About it.", {"first": PART, "second": other}, tmp_path)
+    written = (tmp_path / "trial.md").read_text()
+    assert written.count("## Things") == 1
+    assert written.index("| three | 3.00 |") < written.index("A note.")
+    assert written.index("A note.") < written.index("Another note.")
+
+
 def test_a_run_replaces_what_an_earlier_one_said_of_the_same_set(tmp_path):
     publish("trial", "About it.", {"first": PART}, tmp_path)
     publish("trial", "About it.", {"first": OTHER}, tmp_path)
     assert "| one | 1.00 |" not in (tmp_path / "trial.md").read_text()
 
 
-def test_a_file_of_something_else_is_not_written_over(tmp_path):
-    (tmp_path / "trial.json").write_text('{"mine": 1}')
+@pytest.mark.parametrize("content", ['{"mine": 1}', '{"sets": {"first": {"accuracy": 1}}}', "["])
+def test_a_file_of_something_else_is_not_written_over(content, tmp_path):
+    (tmp_path / "trial.json").write_text(content)
     with pytest.raises(OfframpError, match="another folder with --out"):
         publish("trial", "About it.", {"first": PART}, tmp_path)
-    assert (tmp_path / "trial.json").read_text() == '{"mine": 1}'
+    assert (tmp_path / "trial.json").read_text() == content
