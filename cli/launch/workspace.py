@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import socket
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from cli.launch import templates
@@ -17,6 +21,9 @@ from router.config import RouterSettings
 
 SPEEDUP = 4
 DEFAULT_HOST, DEFAULT_PORT, DEFAULT_METRICS_PORT = "127.0.0.1", 50051, 9464
+# Below those that the system gives to outgoing connections, which might take one of them before the
+# services listen.
+FREE_PORTS = range(20_000, 32_000)
 MARK = "# Written by `offramp up`, checksum "
 
 
@@ -92,7 +99,7 @@ def _contents(wishes: Wishes, default_bundle: Path) -> dict[str, str]:
     names = ["router", *(tier.name for tier in manifest.tiers)]
     host = wishes.host or DEFAULT_HOST
     ports = _ports(host, wishes.port, DEFAULT_PORT, len(names))
-    metrics = _ports(host, wishes.metrics_port, DEFAULT_METRICS_PORT, len(names))
+    metrics = _ports(host, wishes.metrics_port, DEFAULT_METRICS_PORT, len(names), but=ports)
     addresses = {name: f"{host}:{port}" for name, port in zip(names, ports, strict=True)}
     pages = {name: f"{host}:{port}" for name, port in zip(names, metrics, strict=True)}
     written = {
@@ -112,15 +119,26 @@ def _objective(bundle: Path, manifest: Manifest) -> str:
     return f"{{speedup: {SPEEDUP}}}" if cheapest.speedup >= SPEEDUP else "{threshold: 0.9}"
 
 
-def _ports(host: str, wanted: int | None, default: int, count: int) -> list[int]:
+def _ports(
+    host: str, wanted: int | None, default: int, count: int, but: Sequence[int] = ()
+) -> list[int]:
+    """So many ports from the wanted one on; where any will do, free ones, none of `but`."""
     first = default if wanted is None else wanted
     if first:
         return [first + offset for offset in range(count)]
-    probes = [socket.create_server((host, 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+    return list(islice(_free(host, but), count))
+
+
+def _free(host: str, but: Sequence[int]) -> Iterator[int]:
+    """Ports that nobody listens on, in no order. Raises ConfigError where there is no such host."""
+    try:
+        socket.create_server((host, 0)).close()
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host} ({error}); choose another --host") from None
+    for port in random.sample(FREE_PORTS, len(FREE_PORTS)):
+        if port not in but:
+            with suppress(OSError), socket.create_server((host, port)):
+                yield port
 
 
 def _is_unedited(path: Path) -> bool:
