@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 
@@ -47,8 +46,8 @@ examples:
 Tables are printed and land in OUT/queues.md and OUT/queues.json. The last line is one JSON object.
 """
 NOTE = (
-    "Rows to a batch: mean, by stage. Latency: from a caller's sending to its answer, in the "
-    "engine. Gain: answers per second against deepest first."
+    "Answers per second: of the fastest round; gain: against deepest first. Rows to a batch: mean, "
+    "by stage. Latency: from a caller's sending to its answer, in the engine, over all rounds."
 )
 # A batch of 64 takes 2 ms and 64 times 0.03 ms.
 DEAR_STARTS = StageCurve(CostCurve(0.00203), CostCurve(0.002 / 64 + 0.00003), full=64)
@@ -80,8 +79,8 @@ class Case:
     loads: Mapping[str, Sequence[Load]]
 
     def rate(self, rule: str) -> float:
-        """Answers per second, median over the rounds."""
-        return median(load.rate for load in self.loads[rule])
+        """Answers per second of the fastest round: other work only ever makes one slower."""
+        return max(load.rate for load in self.loads[rule])
 
 
 def cheapest(manifest: Manifest, bundle: Path, loss: float) -> Cascade:
@@ -165,15 +164,16 @@ def part(name: str, cases: Sequence[Case], plan: StagePlan) -> Part:
     for case in cases:
         first = case.rate(next(iter(RULES)))
         for rule, loads in case.loads.items():
-            last, rate = loads[-1], case.rate(rule)
-            milliseconds = 1000 * np.percentile(last.latencies, (50, 99))
+            rate, batches = case.rate(rule), loads[-1].batches
+            latencies = np.concatenate([load.latencies for load in loads])
+            milliseconds = 1000 * np.percentile(latencies, (50, 99))
             found = {
                 "device": case.device,
                 "in_flight": case.in_flight,
                 "rule": rule,
                 "per_second": rate,
                 "gain": rate / first - 1,
-                "batches": last.batches,
+                "batches": batches,
                 "p50_ms": float(milliseconds[0]),
                 "p99_ms": float(milliseconds[1]),
             }
@@ -186,7 +186,7 @@ def part(name: str, cases: Sequence[Case], plan: StagePlan) -> Part:
                     rule,
                     f"{rate:,.0f}",
                     f"{100 * (rate / first - 1):+.0f} %",
-                    " / ".join(f"{size:.1f}" for size in last.batches),
+                    " / ".join(f"{size:.1f}" for size in batches),
                     f"{milliseconds[0]:.0f}",
                     f"{milliseconds[1]:.0f}",
                 ]
