@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,30 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pat
     """
     from tests.support.tiny import train_bundle
 
-    base = tmp_path_factory.getbasetemp()
-    if worker_id != "master":
-        base = base.parent
-    folder = base / "tiny"
-    with FileLock(base / "tiny.lock"):
+    folder = _shared(tmp_path_factory, worker_id) / "tiny"
+    with FileLock(folder.with_suffix(".lock")):
         if not (folder / "reviews").exists():
             train_bundle(folder)
     return folder / "reviews"
+
+
+@pytest.fixture(scope="session")
+def exported_bundle(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str, tiny_bundle: Path
+) -> Path:
+    """The tiny bundle with stages for OpenVINO: it is served without PyTorch. Do not change it."""
+    from training import export
+
+    folder = _shared(tmp_path_factory, worker_id) / "exported"
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / "reviews").exists():
+            unfinished = Path(shutil.copytree(tiny_bundle, folder / "unfinished"))
+            export.run(unfinished)
+            unfinished.rename(folder / "reviews")
+    return folder / "reviews"
+
+
+def _shared(factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that parallel workers share."""
+    base = factory.getbasetemp()
+    return base if worker_id == "master" else base.parent

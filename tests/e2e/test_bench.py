@@ -28,9 +28,9 @@ def run(module: str, *arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(300)
-def test_the_benchmark_ends_with_one_json_object(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_the_benchmark_ends_with_one_json_object(exported_bundle: Path, tmp_path: Path) -> None:
     picture = tmp_path / "curve.svg"
-    arguments = ["--data", "tests/data/reviews.tsv", "--bundle", str(tiny_bundle)]
+    arguments = ["--data", "tests/data/reviews.tsv", "--bundle", str(exported_bundle)]
     arguments += ["--repeats", "1", "--plot", str(picture)]
     found = run("bench.sst2", *arguments)
     assert found["identical"]["labels_changed"] == 0
@@ -43,8 +43,15 @@ def test_the_benchmark_ends_with_one_json_object(tiny_bundle: Path, tmp_path: Pa
 
 
 @pytest.mark.timeout(300)
-def test_load_runs_on_the_real_services(tiny_bundle: Path) -> None:
-    arguments = ["--data", "tests/data/reviews.tsv", "--bundle", str(tiny_bundle), "--rate", "40"]
+def test_load_runs_on_the_real_services(exported_bundle: Path) -> None:
+    arguments = [
+        "--data",
+        "tests/data/reviews.tsv",
+        "--bundle",
+        str(exported_bundle),
+        "--rate",
+        "40",
+    ]
     found = run("bench.load", *arguments, "--seconds", "3")
     assert found["answered"] == found["sent"] > 20
     assert found["errors"] == {}
@@ -54,8 +61,8 @@ def test_load_runs_on_the_real_services(tiny_bundle: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_floor_is_below_what_serving_takes(tiny_bundle: Path, tmp_path: Path) -> None:
-    arguments = ["--data", "tests/data/reviews.tsv", "--bundle", str(tiny_bundle)]
+def test_floor_is_below_what_serving_takes(exported_bundle: Path, tmp_path: Path) -> None:
+    arguments = ["--data", "tests/data/reviews.tsv", "--bundle", str(exported_bundle)]
     arguments += ["--seconds", "3", "--repeats", "1", "--out", str(tmp_path)]
     (found,) = run("bench.floor", *arguments)["sets"].values()
     assert set(found["spent_ms"]) == {"small", "large", "router"}

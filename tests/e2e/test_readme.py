@@ -25,8 +25,8 @@ def blocks(language: str, text: str = README) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
-async def test_the_python_example_runs_against_real_services(tiny_bundle: Path) -> None:
-    async with running(tiny_bundle) as services:
+async def test_the_python_example_runs_against_real_services(exported_bundle: Path) -> None:
+    async with running(exported_bundle) as services:
         script = blocks("python")[0].replace("localhost:50051", services.where["router"].address)
         process = await asyncio.to_thread(
             subprocess.run,

@@ -101,8 +101,8 @@ def offramp_up(folder: Path, bundle: Path, *options: str):
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory, tiny_bundle):
-    with offramp_up(tmp_path_factory.mktemp("up"), tiny_bundle, "--demo") as running:
+def up(tmp_path_factory, exported_bundle):
+    with offramp_up(tmp_path_factory.mktemp("up"), exported_bundle, "--demo") as running:
         running.wait_for(READY)
         yield running
 
@@ -191,8 +191,8 @@ def test_a_service_that_dies_is_started_again(up):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_drains_and_leaves_nothing_behind(tmp_path, tiny_bundle, signum):
-    with offramp_up(tmp_path, tiny_bundle) as running:
+def test_a_signal_drains_and_leaves_nothing_behind(tmp_path, exported_bundle, signum):
+    with offramp_up(tmp_path, exported_bundle) as running:
         running.wait_for(READY)
         children = running.children()
         assert set(children) == {"small", "large", "router"}
@@ -202,8 +202,8 @@ def test_a_signal_drains_and_leaves_nothing_behind(tmp_path, tiny_bundle, signum
         assert not any(alive(pid) for pid in children.values())
 
 
-def test_services_do_not_outlive_an_up_that_is_killed(tmp_path, tiny_bundle):
-    with offramp_up(tmp_path, tiny_bundle) as running:
+def test_services_do_not_outlive_an_up_that_is_killed(tmp_path, exported_bundle):
+    with offramp_up(tmp_path, exported_bundle) as running:
         running.wait_for(READY)
         children = running.children()
         running.process.kill()
@@ -211,9 +211,9 @@ def test_services_do_not_outlive_an_up_that_is_killed(tmp_path, tiny_bundle):
         assert not any(alive(pid) for pid in children.values())
 
 
-def test_a_service_that_does_not_come_up_ends_it_with_the_last_log_lines(tmp_path, tiny_bundle):
+def test_a_service_that_does_not_come_up_ends_it_with_the_last_log_lines(tmp_path, exported_bundle):
     broken = tmp_path / "broken"
-    shutil.copytree(tiny_bundle, broken)
+    shutil.copytree(exported_bundle, broken)
     weights = next((broken / "large").glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-1])
     with offramp_up(tmp_path, broken) as running:
@@ -223,10 +223,10 @@ def test_a_service_that_does_not_come_up_ends_it_with_the_last_log_lines(tmp_pat
         assert "Traceback" not in running.said()
 
 
-def test_a_taken_port_is_a_sentence(up, tmp_path, tiny_bundle):
+def test_a_taken_port_is_a_sentence(up, tmp_path, exported_bundle):
     port = up.address.rpartition(":")[2]
     done = command(
-        "up", "--bundle", str(tiny_bundle), "--config-dir", str(tmp_path / "config"),
+        "up", "--bundle", str(exported_bundle), "--config-dir", str(tmp_path / "config"),
         "--port", port, "--metrics-port", "0",
     )  # fmt: skip
     assert done.returncode == 1
