@@ -12,19 +12,28 @@ from __future__ import annotations
 ENOUGH = 0.75
 # The saving must be worth so many times the waiting. It is less sure: the company may leave before
 # it is company, and be too few or too long to save a whole start. In simulations of Poisson and
-# closed-loop load with the curves of a CPU and of a GPU, 8 was never behind "deepest first" in p99
-# and kept nearly all of the throughput that holding longer won; 4 was behind at light load.
+# closed-loop load with the curves of a CPU and of a GPU, 4 was behind "deepest first" in p99 at
+# light load, and 8 kept nearly all of the throughput that holding longer won.
 CAUTION = 8.0
 
 
 def pays(
-    *, held: int, others: int, seconds: float, restart: float, company: int, max_batch: int
+    *,
+    held: int,
+    others: int,
+    seconds: float,
+    restart: float,
+    company: int,
+    max_batch: int,
+    overtaken: int = 0,
 ) -> bool:
     """Whether `held` survivors should wait while a batch of `company` rows runs before them.
 
     others: rows that wait in earlier stages.  seconds: of that batch.  restart: start cost, in
-    seconds, of the survivors' stage and those behind it.
+    seconds, of the survivors' stage and those behind it.  overtaken: batches that they have waited
+    for already; each makes them dearer, so that a lone survivor does not wait for company that
+    never comes.
     """
     if held >= ENOUGH * max_batch or company < held:
         return False
-    return (held + others) * restart > CAUTION * held * seconds
+    return (held + others) * restart > CAUTION * (1 + overtaken) * held * seconds

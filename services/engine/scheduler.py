@@ -11,7 +11,8 @@ from services.engine import batching, merging
 from services.engine.row import Row
 from services.engine.stage_clock import StageCurve
 
-# How many batches' worth of waiting rows are looked at to bring texts of similar length together.
+# How many batches' worth of waiting rows are looked at to bring texts of similar length together;
+# and how many batches survivors may wait for company.
 LOOK_AHEAD = 8
 
 
@@ -20,9 +21,9 @@ class Scheduler:
 
     Rows wait in `arrivals` until they are tokenised, then for stage 0. Nothing waits on a timer
     while the hardware is idle: survivors wait for company only while an earlier stage runs, where
-    that pays (`services.engine.merging`). What is there when a stage runs is parted into batches of
-    similar length, no more of them than pay (`services.engine.batching`) and none of more than
-    max_batch rows.
+    that pays (`services.engine.merging`), and for no more than LOOK_AHEAD batches. What is there
+    when a stage runs is parted into batches of similar length, no more of them than pay
+    (`services.engine.batching`) and none of more than max_batch rows.
     """
 
     def __init__(self, stages: int, max_batch: int) -> None:
@@ -32,6 +33,8 @@ class Scheduler:
         self._queues: list[deque[Row]] = [deque() for _ in range(stages)]
         # By stage, batches made from the head of its queue; that of the oldest row comes first.
         self._batches: list[deque[list[Row]]] = [deque() for _ in range(stages)]
+        # By stage, batches of earlier ones that ran while its rows waited.
+        self._overtaken = [0] * stages
         self._earliest_deadline = math.inf
 
     def expect(self, curves: Sequence[StageCurve]) -> None:
@@ -66,7 +69,7 @@ class Scheduler:
 
     def _waits(self, stage: int, ahead: int, now: float) -> bool:
         """Whether the rows of a stage better wait while `ahead`, an earlier one, runs a batch."""
-        if self._batches[stage]:  # these have waited
+        if self._batches[stage] or self._overtaken[stage] >= LOOK_AHEAD:  # these have waited
             return False
         held, company = self._queues[stage], self._next_rows(ahead)
         longest = max(row.tokens for row in held)
@@ -83,6 +86,7 @@ class Scheduler:
             restart=sum(float(curve.start(longest)) for curve in self._curves[stage:]),
             company=len(company),
             max_batch=self.max_batch,
+            overtaken=self._overtaken[stage],
         )
 
     def _next_rows(self, stage: int) -> Sequence[Row]:
@@ -96,7 +100,12 @@ class Scheduler:
         """The next rows of a stage; none where none are ready."""
         if not self._batches[stage] and self._queues[stage]:
             self._batches[stage].extend(self._next_batches(stage))
-        return self._batches[stage].popleft() if self._batches[stage] else []
+        if not self._batches[stage]:
+            return []
+        self._overtaken[stage] = 0
+        for deeper in range(stage + 1, len(self._queues)):
+            self._overtaken[deeper] += bool(self._queues[deeper])
+        return self._batches[stage].popleft()
 
     def _next_batches(self, stage: int) -> list[list[Row]]:
         """Batches from the head of a stage's queue.

@@ -138,6 +138,16 @@ def test_survivors_do_not_wait_beyond_what_the_oldest_deadline_allows():
     assert crowded(DEAR_STARTS, deadline=0.020).next_stage(0.015) == 1
 
 
+def test_survivors_wait_for_so_many_batches_and_no_more():
+    scheduler = crowded(DEAR_STARTS, survivors=1)
+    taken = []
+    for _ in range(LOOK_AHEAD + 2):
+        if scheduler.next_stage(0.0) == 0:
+            scheduler.ready(0, scheduler.to_encode())
+        taken.append(take(scheduler)[0])
+    assert taken == [0] * LOOK_AHEAD + [1, 0]
+
+
 def test_survivors_do_not_wait_for_less_company_than_they_are():
     scheduler = Scheduler(2, max_batch=32)
     scheduler.expect([DEAR_STARTS] * 2)
