@@ -103,11 +103,10 @@ class _Standing:
 
 def _standings(ways: Sequence[Way], speedup: float) -> Mapping[str, _Standing]:
     """By method, for those that can be so fast."""
-    places = {way.method.name: at_speedup(way, speedup) for way in ways}
     return {
-        way.method.name: _Standing(way.measured[p].right.astype(np.float64), way.losses[p])
+        way.method.name: _Standing(way.measured[place].right.astype(np.float64), way.losses[place])
         for way in ways
-        if (p := places[way.method.name]) is not None
+        if (place := at_speedup(way, speedup)) is not None
     }
 
 

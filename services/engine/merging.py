@@ -2,8 +2,9 @@
 
 Every batch costs a start beside its rows. Survivors of two batches that run as one save the starts
 of their stage and of those behind it, for everybody who waits; the price is paid by the survivors,
-who wait for one batch more. Where starts are dear, as on a GPU, waiting pays as soon as there is a
-queue; where a stage costs nearly the same per row in small batches, as on a CPU, it hardly does.
+who wait for one batch more. Where starts are dear, as they may be on an accelerator, waiting pays
+as soon as there is a queue; where a stage costs nearly the same per row in small batches, as on a
+CPU, it hardly does.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from __future__ import annotations
 ENOUGH = 0.75
 # The saving must be worth so many times the waiting. It is less sure: the company may leave before
 # it is company, and be too few or too long to save a whole start. In simulations of Poisson and
-# closed-loop load with the curves of a CPU and of a GPU, 4 was behind "deepest first" in p99 at
-# light load, and 8 kept nearly all of the throughput that holding longer won.
+# closed-loop load, with curves measured on a CPU and with invented ones whose starts are dear, 4
+# was behind "deepest first" in p99 at light load, and 8 kept most of what holding longer won.
 CAUTION = 8.0
 
 

@@ -108,7 +108,7 @@ def test_tokenising_keeps_to_the_look_ahead_and_lets_survivors_go_first():
     assert scheduler.depth == 46
 
 
-# A GPU's: what a batch costs hardly depends on its rows.  A CPU's: it is nearly all rows.
+# What a batch costs hardly depends on its rows; and: it is nearly all rows.
 DEAR_STARTS = StageCurve(CostCurve(0.0021), CostCurve(0.0001), full=32)
 CHEAP_STARTS = StageCurve(CostCurve(0.0021), CostCurve(0.0019), full=32)
 
