@@ -2,7 +2,8 @@
 
 Every method runs the same way: tokenised by each tier that sees the text, batched, compacted after
 each stage, rows leaving one by one. A tier runs with the exits that the method uses and no others,
-so the full model is one stage and pays for no exit that nothing reads.
+so the full model is one stage and pays for no exit that nothing reads. Stages are run by what
+serves them on a CPU: OpenVINO, or PyTorch where OpenVINO cannot.
 """
 
 from __future__ import annotations
@@ -14,13 +15,19 @@ from functools import reduce
 from itertools import groupby, pairwise
 from operator import add
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
 from offramp.decision.cost import ExitCost
 from offramp.decision.readout import Readout
+from offramp.errors import BundleError
+from services.backends.base import Backend
+from services.backends.openvino_backend import OpenVinoBackend
 from services.backends.tokenizing import TextEncoder
 from services.backends.torch_backend import TorchBackend
 from services.engine import warmup
@@ -30,11 +37,14 @@ from services.engine.row import Answer, Row
 from services.engine.scheduler import Scheduler
 from services.engine.stage_clock import StageCurve
 from services.metrics import TierMetrics
+from services.models.files import WEIGHTS
 from services.models.loading import TierModel, load_tier
 from services.models.multi_exit import MultiExitClassifier
 from services.models.staged import StagedNetwork
+from services.models.storage import save_weights
 from training.compare.cascade import Cascade
 from training.data import Text
+from training.openvino_export import export_fp32
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,7 @@ class _Tier:
 
 
 class Engines:
-    """Makes engines of the tiers of bundles; networks are loaded once and shared.
+    """Makes engines of the tiers of bundles; networks are loaded once.
 
     exits: those of the evidence.  homes: the bundle and tier that each tier of the evidence is.
     """
@@ -89,10 +99,8 @@ class Engines:
         """The engine of a tier with those exits, shared by cascades."""
         if (places, readouts) not in self._engines:
             model = self._models[tier]
-            backend = TorchBackend(
-                _with_exits(model, [self._stage(place) for place in places]),
-                TextEncoder.of(model.tokenizer, model.spec.max_tokens),
-            )
+            network = _with_exits(model, [self._stage(place) for place in places])
+            backend = self._backend(model, network)
             metrics = TierMetrics(CollectorRegistry(), tuple(self._exits[p].name for p in places))
             engine = Engine(backend, readouts, Scheduler(len(places), self._batch), metrics)
             engine.prepare(warm_up=False, pairs=model.manifest.pairs)
@@ -110,11 +118,29 @@ class Engines:
         """What the stages of a tier take with all of its exits, measured once."""
         if tier not in self._curves:
             model = self._models[tier]
-            encoder = TextEncoder.of(model.tokenizer, model.spec.max_tokens)
-            backend = TorchBackend(model.network, encoder)
+            backend = self._backend(model, model.network)
             backend.prepare()
             self._curves[tier] = warmup.measure(backend, self._batch, model.manifest.pairs)
         return self._curves[tier]
+
+    def _backend(self, model: TierModel, network: StagedNetwork) -> Backend[Any]:
+        """What serves a network in fp32 on a CPU."""
+        encoder = TextEncoder.of(model.tokenizer, model.spec.max_tokens)
+        with TemporaryDirectory(prefix="offramp-stages-") as folder:
+            stages, weights = Path(folder) / "stages", Path(folder) / WEIGHTS
+            try:
+                export_fp32(network, encoder, stages)
+            except BundleError:
+                return TorchBackend(network, encoder)
+            save_weights(network, weights, "fp32")
+            return OpenVinoBackend(
+                stages,
+                network.stages,
+                encoder,
+                precision="fp32",
+                weights=weights,
+                threads=torch.get_num_threads(),
+            )
 
     def _stage(self, place: int) -> int:
         """Which exit of its tier stands at a place of the evidence."""

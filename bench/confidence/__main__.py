@@ -20,7 +20,7 @@ from bench import publishing
 from bench.bundles import trained
 from bench.confidence.figures import figures
 from bench.confidence.tables import record, tables
-from bench.datasets import DataSet
+from bench.datasets import DataSet, test_file
 from bench.options import Options
 from bench.publishing import Part
 from bench.scores import pooled, scored
@@ -52,7 +52,7 @@ def part(data_set: DataSet, options: ConfidenceOptions) -> Part:
     bundle = trained(settings, options.work)
     evidence = read_evidence(bundle, read_manifest(bundle))
     if options.with_test:
-        test, _ = scored(bundle, options.data / data_set.test, options.work)
+        test, _ = scored(bundle, test_file(data_set, options.data, options.work), options.work)
         evidence = pooled(evidence, test)
     found = figures(evidence, options.splits)
     asked = {"splits": options.splits, "with_test": options.with_test}

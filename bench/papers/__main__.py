@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench import datasets, publishing
 from bench import options as shared
-from bench import publishing
 from bench.datasets import NAMES, DataSet
 from bench.options import Options
 from bench.papers.comparison import Comparison, Timed, compare_on, train_all
@@ -60,7 +60,7 @@ def compare_set(data_set: DataSet, options: PapersOptions) -> list[Comparison]:
     for seed in options.seeds_of(data_set):
         settings = options.training(data_set, seed, exits="all")
         bundles = train_all(settings, options.work, options.alone)
-        test = options.data / data_set.test
+        test = datasets.test_file(data_set, options.data, options.work)
         found.append(compare_on(bundles, seed, test, options.work, options.clock))
     return found
 

@@ -23,7 +23,7 @@ HOW = (
     "! marks a loss on the test file beyond the limit by more than a standard error; "
     "* the fastest of the others."
 )
-CLOCK = "The clock (fp32, the fastest round of each)"
+CLOCK = "The clock (fp32 by OpenVINO, the fastest round of each)"
 SIZES = (
     "Texts that points were chosen on, texts that they were measured on, accuracy of the full "
     "model; and the largest standard error of an expected loss that both together was chosen by, "

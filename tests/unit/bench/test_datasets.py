@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench import datasets
 from bench.datasets import DATA_SETS, DataSet, DataSetError, chosen, read_test, training_file
 
 
@@ -66,3 +68,16 @@ def test_a_bare_set_is_trained_without_punctuation(tmp_path):
 def test_other_sets_are_trained_on_the_file_itself(tmp_path):
     plain = DataSet("x", "X", "x/train.tsv", "x/test.tsv", seeds=1)
     assert training_file(plain, tmp_path, tmp_path / "work") == tmp_path / "x/train.tsv"
+
+
+def test_a_set_is_measured_on_rows_drawn_from_its_test_file_or_on_all(tmp_path):
+    rows = [f"a\ttext {i}" for i in range(50)]
+    write(tmp_path / "x/test.tsv", "label\ttext", *rows)
+    whole = DataSet("x", "X", "x/train.tsv", "x/test.tsv", seeds=1)
+    assert datasets.test_file(whole, tmp_path, tmp_path / "work") == tmp_path / "x/test.tsv"
+    drawn = datasets.test_file(replace(whole, tested=20), tmp_path, tmp_path / "work")
+    header, *found = drawn.read_text().splitlines()
+    assert header == "label\ttext"
+    assert len(found) == len(set(found)) == 20
+    assert set(found) < set(rows)
+    assert found != rows[:20]
