@@ -33,7 +33,7 @@ def up(
         typer.Option(
             min=0,
             max=65_000,
-            help="The router's port, the tiers' after it. 0: any that are free.",
+            help="The router's port. 0: any that is free.",
             show_default="50051",
         ),
     ] = None,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from offramp.errors import ConfigError
 
@@ -29,7 +29,8 @@ class TlsSettings(Strict):
 class ServerSettings(Strict):
     """How a process serves; fixed for its life.
 
-    address, metrics_address: host:port; port 0 lets the system choose.
+    address: host:port, or unix:PATH of a Unix socket.  metrics_address: host:port.
+        Port 0 lets the system choose.
     drain_seconds: how long calls in flight may take to end after SIGTERM.
     """
 
@@ -41,8 +42,8 @@ class ServerSettings(Strict):
 
     @field_validator("address", "metrics_address")
     @classmethod
-    def _is_address(cls, value: str) -> str:
-        if value.startswith("unix:"):
+    def _is_address(cls, value: str, info: ValidationInfo) -> str:
+        if value.startswith("unix:") and info.field_name == "address":
             return value
         host, separator, port = value.rpartition(":")
         if not separator or not host or not port.isdigit() or int(port) > 65535:

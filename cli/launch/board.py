@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.launch.child import Ready
+from offramp.rpc.addresses import is_unix
 
 
 @dataclass(slots=True)
@@ -57,7 +58,7 @@ class Board:
         service = self._services[name]
         service.ready, service.seconds = ready, seconds
         if not self._live:
-            self.note(f"{name} is ready at {ready.address} ({seconds:.1f} s)")
+            self.note(f"{name} is ready{_at(ready)} ({seconds:.1f} s)")
 
     def note(self, text: str) -> None:
         """Print something that is to stay."""
@@ -71,5 +72,10 @@ class Board:
                 table.add_row(Spinner("dots", style="yellow"), name, waited, "")
             else:
                 took = f"ready in {service.seconds:.1f} s"
-                table.add_row(Text("✓", "green"), name, took, service.ready.address)
+                table.add_row(Text("✓", "green"), name, took, _at(service.ready))
         yield table
+
+
+def _at(ready: Ready) -> str:
+    """Where people may call it; only the router calls a tier on a Unix socket."""
+    return "" if is_unix(ready.address) else f" at {ready.address}"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import signal
-import socket
 from pathlib import Path
 
 from rich.console import Console
@@ -16,10 +14,11 @@ from cli.guard import fail
 from cli.launch.board import Board
 from cli.launch.child import Died, Ready
 from cli.launch.suite import Suite
-from cli.launch.workspace import Workspace, split_address
+from cli.launch.workspace import Workspace
 from offramp.client import AsyncClient, Classification
 from offramp.config import load
 from offramp.errors import ConfigError
+from offramp.rpc.addresses import obstacle
 from services.settings import TierSettings
 
 SAMPLES = (
@@ -34,7 +33,7 @@ SAMPLES = (
 
 async def run(workspace: Workspace, demo: bool) -> int:
     """Serve until SIGINT or SIGTERM; the exit code."""
-    check_ports(workspace)
+    check_addresses(workspace)
     console = Console()
     logs = _fresh_logs(workspace.directory.parent / "logs")
     board = Board(console)
@@ -60,21 +59,18 @@ async def run(workspace: Workspace, demo: bool) -> int:
     return 0
 
 
-def check_ports(workspace: Workspace) -> None:
-    """Raise ConfigError where a port that a service is to listen on is taken."""
+def check_addresses(workspace: Workspace) -> None:
+    """Raise ConfigError where a service cannot listen where it is to."""
     router = workspace.settings.server
     tiers = [load(workspace.file(name), TierSettings).server for name in workspace.settings.tiers]
     for server in (router, *tiers):
         for address in (server.address, server.metrics_address):
-            host, port = split_address(address)
-            try:
-                socket.create_server((host, port)).close()
-            except OSError as error:
-                why = os.strerror(error.errno or 0)
+            why = obstacle(address)
+            if why is not None:
                 raise ConfigError(
-                    f"cannot listen on {address} ({why}): stop what uses that port "
-                    "(another `offramp up`?), or choose others with --port and --metrics-port"
-                ) from None
+                    f"cannot listen on {address} ({why}): stop what listens there (another "
+                    "`offramp up`?), or choose another --port, --metrics-port or --config-dir"
+                )
 
 
 def _fresh_logs(directory: Path) -> Path:
@@ -124,8 +120,7 @@ def _tell(console: Console, workspace: Workspace, logs: Path, ready: dict[str, R
         f"  gRPC     {router.address}  (RouterService, RouterAdminService, reflection)",
         f"  metrics  http://{router.metrics}/metrics",
         *(f"           http://{tier.metrics}/metrics  ({name})" for name, tier in tiers),
-        f"  health   grpc.health.v1.Health/Check at {router.address}"
-        + "".join(f", {tier.address}" for _, tier in tiers),
+        f"  health   grpc.health.v1.Health/Check at {router.address}",
         f"  config   {config}" + ("  (edited: kept as it is)" if workspace.edited else ""),
         f"  logs     {logs}",
         "",

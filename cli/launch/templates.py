@@ -43,7 +43,7 @@ _TIER = """\
 # The tier {name}, as `offramp up` runs it.
 
 server:
-  address: {address}
+  address: {address}  # a Unix socket, or host:port; router.yaml names it too
   metrics_address: {metrics}
   max_message_bytes: 16777216
 

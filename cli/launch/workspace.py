@@ -17,6 +17,7 @@ from offramp.config import load
 from offramp.decision.confidence import Measure
 from offramp.decision.frontier import Frontier
 from offramp.errors import ConfigError
+from offramp.rpc.addresses import host_and_port, is_unix, unix_address
 from router.config import RouterSettings
 
 SPEEDUP = 4
@@ -38,8 +39,9 @@ class Wishes:
 
     def contradicted_by(self, settings: RouterSettings) -> bool:
         """Whether these settings say otherwise than what was asked for."""
-        host, port = split_address(settings.server.address)
-        _, metrics_port = split_address(settings.server.metrics_address)
+        address = settings.server.address
+        host, port = (None, None) if is_unix(address) else host_and_port(address)
+        _, metrics_port = host_and_port(settings.server.metrics_address)
         bundles = [route.bundle.resolve() for route in settings.routes.values()]
         pairs = (
             (self.host, host),
@@ -81,18 +83,12 @@ def prepare(directory: Path, wishes: Wishes, default_bundle: Path) -> Workspace:
             )
         return Workspace(directory, settings, edited=True)
     directory.mkdir(parents=True, exist_ok=True)
-    for name, content in _contents(wishes, default_bundle).items():
+    for name, content in _contents(directory, wishes, default_bundle).items():
         (directory / name).write_text(f"{MARK}{_hash(content)}\n{content}", encoding="utf-8")
     return Workspace(directory, load(router, RouterSettings), edited=False)
 
 
-def split_address(address: str) -> tuple[str, int]:
-    """Host and port of host:port."""
-    host, _, port = address.rpartition(":")
-    return host, int(port)
-
-
-def _contents(wishes: Wishes, default_bundle: Path) -> dict[str, str]:
+def _contents(directory: Path, wishes: Wishes, default_bundle: Path) -> dict[str, str]:
     """What to write, by file name."""
     bundle = (wishes.bundle or default_bundle).resolve()
     manifest = read_manifest(bundle)
@@ -101,6 +97,9 @@ def _contents(wishes: Wishes, default_bundle: Path) -> dict[str, str]:
     ports = _ports(host, wishes.port, DEFAULT_PORT, len(names))
     metrics = _ports(host, wishes.metrics_port, DEFAULT_METRICS_PORT, len(names), but=ports)
     addresses = {name: f"{host}:{port}" for name, port in zip(names, ports, strict=True)}
+    # The router alone calls the tiers: over a Unix socket, which costs less and is its owner's.
+    for name in names[1:]:
+        addresses[name] = unix_address(directory / f"{name}.sock") or addresses[name]
     pages = {name: f"{host}:{port}" for name, port in zip(names, metrics, strict=True)}
     written = {
         f"{name}.yaml": templates.tier(name, addresses[name], pages[name], bundle)

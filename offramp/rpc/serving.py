@@ -22,6 +22,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 
 from offramp.config import ServerSettings, TlsSettings
 from offramp.errors import ConfigError
+from offramp.rpc.addresses import host_and_port, is_unix, obstacle, with_port
 from offramp.rpc.interceptors import CallInterceptor
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,9 @@ class GrpcServer:
 
     def _bind(self) -> int:
         address = self.settings.address
+        taken = obstacle(address) if is_unix(address) else None
+        if taken:
+            raise ConfigError(f"server.address: cannot listen on {address} ({taken})")
         try:
             if self.settings.tls is None:
                 return self.grpc.add_insecure_port(address)
@@ -112,8 +116,8 @@ class GrpcServer:
         line = {
             "event": "ready",
             "service": self.service,
-            "address": _with_port(self.settings.address, self.port),
-            "metrics": _with_port(self.settings.metrics_address, self.metrics_port),
+            "address": with_port(self.settings.address, self.port),
+            "metrics": with_port(self.settings.metrics_address, self.metrics_port),
         }
         print(json.dumps(line), flush=True)
 
@@ -153,23 +157,17 @@ class _Quiet(WSGIRequestHandler):
 
 def _serve_metrics(address: str, registry: CollectorRegistry) -> tuple[WSGIServer, int]:
     # Not prometheus_client's own start_http_server: that one takes half a second to end.
-    host, _, port = address.rpartition(":")
+    host, port = host_and_port(address)
     kind = _OverIpv6 if host.startswith("[") else ThreadingWSGIServer
     app = make_wsgi_app(registry)
     try:
-        server = make_server(host.strip("[]"), int(port), app, kind, _Quiet)
+        server = make_server(host.strip("[]"), port, app, kind, _Quiet)
     except OSError as error:
         raise ConfigError(f"server.metrics_address: cannot listen on {address} ({error})") from None
     threading.Thread(
         target=server.serve_forever, args=(METRICS_POLL_SECONDS,), name="metrics", daemon=True
     ).start()
     return server, server.server_port
-
-
-def _with_port(address: str, port: int) -> str:
-    if address.startswith("unix:"):
-        return address
-    return f"{address.rpartition(':')[0]}:{port}"
 
 
 def _credentials(tls: TlsSettings) -> grpc.ServerCredentials:

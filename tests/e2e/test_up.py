@@ -111,7 +111,7 @@ def test_it_says_where_everything_is_and_shows_a_first_batch(up):
     up.wait_for("mean speedup")
     said = up.said()
     for service in ("small", "large", "router"):
-        assert f"{service} is ready at 127.0.0.1:" in said
+        assert f"{service} is ready" in said
     assert str(up.config) in said
     assert "6 texts in" in said
     assert f"offramp policy show --address {up.address}" in said

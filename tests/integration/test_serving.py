@@ -198,3 +198,19 @@ async def test_an_address_in_use_is_a_config_error(server: GrpcServer) -> None:
     with pytest.raises(errors.ConfigError, match="cannot listen on"):
         await second.start()
     await second.grpc.stop(0)
+
+
+async def test_a_unix_socket_that_another_server_listens_on_is_not_taken_over(tmp_path):
+    settings = ServerSettings(
+        address=f"unix:{tmp_path}/s.sock", metrics_address="127.0.0.1:0", drain_seconds=0
+    )
+    first = GrpcServer(settings, "first", CollectorRegistry())
+    await first.start()
+    try:
+        with pytest.raises(errors.ConfigError, match=r"s\.sock \(Address already in use\)"):
+            await GrpcServer(settings, "second", CollectorRegistry()).start()
+        async with grpc.aio.insecure_channel(settings.address) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            await stub.Check(health_pb2.HealthCheckRequest(), timeout=5)
+    finally:
+        await first.drain()

@@ -61,6 +61,11 @@ def test_a_good_file_is_read_with_its_defaults(tmp_path: Path) -> None:
             "f.yaml:2: server.address: 'localhost' is not an address; "
             "write host:port, as in 0.0.0.0:50051",
         ),
+        (
+            GOOD.replace("127.0.0.1:0", "unix:/run/metrics"),
+            "f.yaml:3: server.metrics_address: 'unix:/run/metrics' is not an address; "
+            "write host:port, as in 0.0.0.0:50051",
+        ),
         (GOOD + "server:\n", "f.yaml:4: key 'server' is written twice"),
         ("", "f.yaml: expected settings as `key: value` lines, the file has none"),
         ("- a\n", "f.yaml: expected settings as `key: value` lines, the file has none"),

@@ -43,7 +43,7 @@ def test_the_first_run_writes_a_file_per_service_that_its_service_accepts(
     assert route.bundle == tiny_bundle
     for number, name in enumerate(("small", "large"), start=1):
         tier = load(written.file(name), TierSettings)
-        assert tier.server.address == f"127.0.0.1:{6000 + number}"
+        assert tier.server.address == f"unix:{folder}/{name}.sock"
         assert tier.server.address == settings.tiers[name].address
         assert tier.server.metrics_address == f"127.0.0.1:{7000 + number}"
         assert (tier.tier, tier.bundle) == (name, tiny_bundle)
@@ -53,12 +53,22 @@ def test_port_0_gives_every_service_a_free_port_of_its_own(folder, tiny_bundle):
     settings = prepare(folder, Wishes(port=0, metrics_port=0), tiny_bundle).settings
     tiers = [load(folder / f"{name}.yaml", TierSettings).server for name in settings.tiers]
     servers = [settings.server, *tiers]
-    used = [server.address for server in servers] + [server.metrics_address for server in servers]
-    assert len(set(used)) == 6
+    used = [settings.server.address, *(server.metrics_address for server in servers)]
+    assert len(set(used)) == 4
     # Where outgoing connections get their ports, one might take it before the service listens.
     first, last = (int(n) for n in EPHEMERAL.read_text().split())
     ports = [int(address.rpartition(":")[2]) for address in used]
     assert not any(port == 0 or first <= port <= last for port in ports)
+
+
+def test_tiers_have_ports_where_no_socket_can_be(tmp_path, tiny_bundle):
+    folder = tmp_path / ("a" * 100)
+    settings = prepare(folder, Wishes(port=6000, metrics_port=7000), tiny_bundle).settings
+    assert [tier.address for tier in settings.tiers.values()] == [
+        "127.0.0.1:6001",
+        "127.0.0.1:6002",
+    ]
+    assert load(folder / "large.yaml", TierSettings).server.address == "127.0.0.1:6002"
 
 
 def test_a_host_that_is_not_here_is_said(folder, tiny_bundle):
