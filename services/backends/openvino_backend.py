@@ -15,7 +15,7 @@ import openvino
 from numpy.typing import NDArray
 
 from offramp.errors import BundleError
-from services.backends import exported
+from services.backends import exported, shapes
 from services.backends import rows as batching
 from services.backends.base import Backend, Encoded, Text
 from services.backends.exported import (
@@ -130,13 +130,19 @@ class OpenVinoBackend(Backend[ArrayRow]):
     ) -> tuple[list[ArrayRow], NDArray[np.float32]]:
         """Bring the rows together, without copies where they already are, and run the stage."""
         batch = batching.gather(rows, NumpyRows())
+        shape = shapes.next_up(len(rows), int(batch.lengths.max()), self._encoder.max_tokens)
+        batch = Batch(
+            tuple(shapes.filled(array, shape) for array in batch.by_token),
+            tuple(shapes.filled(array, shape[:1]) for array in batch.by_row),
+            batch.lengths,
+        )
         names = (HIDDEN,) if stage else (IDS, TYPES)[: len(batch.by_token)]
         inputs: dict[str, Any] = dict(zip(names, batch.by_token, strict=True))
-        inputs |= {MASK: batching.mask_of(batch.lengths)}
+        inputs[MASK] = shapes.mask(batch.lengths, shape)
         if stage:
             (inputs[POOLED],) = batch.by_row
         found = self._requests[stage].infer(inputs, share_inputs=True)
-        logits = found[LOGITS]
+        logits = found[LOGITS][: len(rows)]
         if stage + 1 < self.stages:
             batch = Batch((found[NEXT_HIDDEN],), (found[NEXT_POOLED],), batch.lengths)
         return batch.rows(), logits

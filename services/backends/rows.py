@@ -30,7 +30,8 @@ class Arrays(Protocol[Array]):
 class Batch(Generic[Array]):
     """States of B rows that ran together.
 
-    by_token: arrays (B, T, ...), padded on the right.  by_row: arrays (B, ...).
+    by_token: arrays (B, T, ...), padded on the right.  by_row: arrays (B, ...).  Behind the B rows
+        there may be others, that nobody reads: padding, too.
     lengths (B,): how many of the T tokens are a row's own, kept on the host.
     """
 
@@ -63,15 +64,20 @@ def gather(rows: Sequence[RowInBatch[Array]], arrays: Arrays[Array]) -> Batch[Ar
     ]
     if len(parts) == 1:
         return parts[0]
-    padded_arrays: Any = [part.by_token[0] for part in parts]
-    longest = max(array.shape[1] for array in padded_arrays)
+    lengths = np.concatenate([part.lengths for part in parts])
+    longest = int(lengths.max())
+
+    def joined(same: Sequence[Any], *, by_token: bool) -> Array:
+        """One array of all parts' rows, without those of padding."""
+        own = [array[: len(part.lengths)] for array, part in zip(same, parts, strict=True)]
+        if by_token:
+            own = [arrays.widen(array[:, :longest], longest) for array in own]
+        return arrays.join(own)
+
     return Batch(
-        tuple(
-            arrays.join([arrays.widen(array, longest) for array in same])
-            for same in zip(*(part.by_token for part in parts), strict=True)
-        ),
-        tuple(arrays.join(same) for same in zip(*(part.by_row for part in parts), strict=True)),
-        np.concatenate([part.lengths for part in parts]),
+        tuple(joined(a, by_token=True) for a in zip(*(p.by_token for p in parts), strict=True)),
+        tuple(joined(a, by_token=False) for a in zip(*(p.by_row for p in parts), strict=True)),
+        lengths,
     )
 
 
@@ -97,6 +103,6 @@ def padded(rows: Sequence[Sequence[int]], value: int) -> NDArray[np.int64]:
     return found
 
 
-def mask_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """1 for a row's own tokens (B, T), 0 for padding."""
-    return (np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)
+def mask_of(lengths: NDArray[np.int64], tokens: int | None = None) -> NDArray[np.int64]:
+    """1 for a row's own tokens (B, T), 0 for padding; T: `tokens`, or the longest row's."""
+    return (np.arange(tokens or lengths.max()) < lengths[:, None]).astype(np.int64)

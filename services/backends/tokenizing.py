@@ -56,6 +56,7 @@ class TextEncoder:
 
     def __init__(self, tokenizer: Tokenizer, max_tokens: int, form: InputForm) -> None:
         self.form = form
+        self.max_tokens = max_tokens
         self.vocabulary = tokenizer.get_vocab_size()
         self._tokenizer = tokenizer
         self._tokenizer.no_padding()
