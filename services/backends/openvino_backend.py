@@ -6,7 +6,7 @@ round.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -141,11 +141,22 @@ class OpenVinoBackend(Backend[ArrayRow]):
         inputs[MASK] = shapes.mask(batch.lengths, shape)
         if stage:
             (inputs[POOLED],) = batch.by_row
-        found = self._requests[stage].infer(inputs, share_inputs=True)
+        found = _infer(self._requests[stage], inputs)
         logits = found[LOGITS][: len(rows)]
         if stage + 1 < self.stages:
             batch = Batch((found[NEXT_HIDDEN],), (found[NEXT_POOLED],), batch.lengths)
         return batch.rows(), logits
+
+
+def _infer(request: Any, inputs: Mapping[str, NDArray[Any]]) -> Any:
+    """Outputs by name. Inputs are read where they lie; handing them to `infer` costs 0.1 ms more.
+
+    They are referred to here for as long as it runs, and set anew before the next run.
+    """
+    arrays = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
+    for name, array in arrays.items():
+        request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
+    return request.infer()
 
 
 class NumpyRows:

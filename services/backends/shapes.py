@@ -37,9 +37,11 @@ def filled(array: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np.float
     """The array with its first dimensions cut to `shape`, or filled up to it with zeros."""
     if array.shape[: len(shape)] == tuple(shape):
         return array
-    kept = array[tuple(slice(wanted) for wanted in shape)]
-    missing = [(0, wanted - had) for wanted, had in zip(shape, kept.shape, strict=False)]
-    return np.pad(kept, missing + [(0, 0)] * (array.ndim - len(shape)))
+    found = np.zeros((*shape, *array.shape[len(shape) :]), dtype=array.dtype)
+    # np.pad would do as well, at ten times the time for a small batch.
+    kept = tuple(slice(min(pair)) for pair in zip(shape, array.shape, strict=False))
+    found[kept] = array[kept]
+    return found
 
 
 def mask(lengths: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int64]:
