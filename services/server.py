@@ -14,6 +14,9 @@ from services.metrics import TierMetrics
 from services.servicer import Tier, TierServicer
 from services.settings import TierSettings
 
+# Without a warm-up, and where the config says nothing.
+DEFAULT_BATCH = 32
+
 
 class TierServer(GrpcServer):
     """Serves one tier of a bundle: start, warm up, serve, drain, close.
@@ -37,9 +40,11 @@ class TierServer(GrpcServer):
         tier = Tier(found.manifest, found.spec, backend.name, engine)
         metrics = TierMetrics(registry, tier.exits)
         metrics.describe(tier.spec.name, tier.manifest.id, backend.name)
-        scheduler = Scheduler(backend.stages, engine.max_batch)
+        scheduler = Scheduler(backend.stages, engine.max_batch or DEFAULT_BATCH)
         self._worker = Worker(
-            Engine(backend, readouts, scheduler, metrics), engine.max_queue, metrics
+            Engine(backend, readouts, scheduler, metrics, choose_batch=engine.max_batch is None),
+            engine.max_queue,
+            metrics,
         )
         self._servicer = TierServicer(tier, self._worker, metrics)
         tier_pb2_grpc.add_TierServiceServicer_to_server(self._servicer, self.grpc)

@@ -76,7 +76,7 @@ class TierServicer(tier_pb2_grpc.TierServiceServicer):
                 for exit_spec, seconds in zip(tier.spec.exits, self._seconds, strict=True)
             ],
             max_tokens=tier.spec.max_tokens,
-            max_batch=tier.settings.max_batch,
+            max_batch=self._worker.max_batch,
             max_queue=tier.settings.max_queue,
             pairs=tier.manifest.pairs,
             precision=tier.settings.precision,

@@ -13,7 +13,8 @@ from offramp.config import ServerSettings, Strict
 class EngineSettings(Strict):
     """How the engine runs.
 
-    max_batch: rows that run together at the most.
+    max_batch: rows that run together at the most; left out, as many as cost least per row, which
+        the warm-up measures.
     max_queue: rows that the tier holds; more are refused with RESOURCE_EXHAUSTED.
     threads: CPU threads for the model; 0 means all cores.
     warmup: measure every stage before serving. Without it Describe reports no seconds.
@@ -23,7 +24,7 @@ class EngineSettings(Strict):
         for it (`offramp export`), fp32; PyTorch runs fp32 and bf16. auto: OpenVINO where it can.
     """
 
-    max_batch: int = Field(default=32, ge=1, le=4096)
+    max_batch: int | None = Field(default=None, ge=1, le=4096)
     max_queue: int = Field(default=4096, ge=1)
     threads: int = Field(default=0, ge=0)
     warmup: bool = True

@@ -51,7 +51,7 @@ bundle: {bundle}
 tier: {name}
 
 engine:
-  max_batch: 32  # rows that run one stage together
+  max_batch: null  # rows that run one stage together; null: what costs least on this machine
   threads: 0     # for one forward pass; 0: all cores
   precision: fp32  # or bf16, int8, where the bundle has evidence in it: `offramp calibrate`
   backend: auto    # openvino where it can run the bundle, torch otherwise

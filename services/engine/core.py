@@ -32,7 +32,8 @@ FAILED = "the model failed on a batch that held this text; the tier's log has th
 class Engine:
     """Runs rows through the stages of a backend, each to the exit that its plan picks.
 
-    readouts: one per exit. clock: monotonic seconds; deadlines are on it.
+    readouts: one per exit.  clock: monotonic seconds; deadlines are on it.
+    choose_batch: let the warm-up find the scheduler's max_batch.
     """
 
     def __init__(
@@ -42,6 +43,8 @@ class Engine:
         scheduler: Scheduler,
         metrics: TierMetrics,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        choose_batch: bool = False,
     ) -> None:
         self.backend = backend
         self.stage_clock = StageClock()
@@ -49,6 +52,7 @@ class Engine:
         self._readouts = tuple(readouts)
         self._scheduler = scheduler
         self._metrics = metrics
+        self._choose_batch = choose_batch
         self._running = (0, 0)
         self._ended: list[Row] = []
         metrics.watch_queues(lambda: scheduler.depth, self.in_flight)
@@ -62,6 +66,8 @@ class Engine:
         self.backend.prepare()
         if not warm_up:
             return (CostCurve(),) * self.backend.stages
+        if self._choose_batch:
+            self._scheduler.max_batch = warmup.best_batch(self.backend, pairs)
         curves = warmup.measure(self.backend, self._scheduler.max_batch, pairs)
         self.expect(curves)
         return warmup.cumulative_seconds(curves)
@@ -70,6 +76,11 @@ class Engine:
         """Schedule by what the stages were measured to take, one curve per stage."""
         self.stage_clock = StageClock(curves)
         self._scheduler.expect(curves)
+
+    @property
+    def max_batch(self) -> int:
+        """Rows that run together at the most."""
+        return self._scheduler.max_batch
 
     @property
     def idle(self) -> bool:

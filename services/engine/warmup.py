@@ -13,10 +13,14 @@ from scipy.optimize import nnls
 
 from offramp.decision.cost import CostCurve
 from services.backends.base import Backend, Encoded
+from services.engine.batching import STEP_SECONDS
 from services.engine.stage_clock import StageCurve
 
 TOKENS = (8, 16, 32, 64, 128)
 RUNS = 3
+# Batches that are tried, of texts of so many tokens; the smallest that is this near the cheapest
+# is taken, for rows wait less in small ones. No larger ones are tried once one costs much more.
+BATCHES, TYPICAL, NEARLY, MUCH = (1, 2, 4, 8, 16, 32, 64, 128, 256), 32, 1.03, 1.1
 # Longer texts are left out once this much time was spent; two lengths are always measured.
 BUDGET_SECONDS = 6.0
 
@@ -46,6 +50,22 @@ def measure(backend: Backend[Any], max_batch: int, pairs: bool) -> tuple[StageCu
     )
 
 
+def best_batch(backend: Backend[Any], pairs: bool) -> int:
+    """Rows to a batch at which a row costs least, or hardly more: where a batch costs its start
+    alone, many; where large ones leave the caches, few.
+    """
+    example = _example(backend, pairs, TYPICAL)
+    found: dict[int, float] = {}
+    began = time.perf_counter()
+    for rows in BATCHES:
+        run = _fastest(backend, [example] * rows)
+        found[rows] = (sum(run.seconds) + STEP_SECONDS * backend.stages) / rows
+        if found[rows] > MUCH * min(found.values()) or time.perf_counter() - began > BUDGET_SECONDS:
+            break
+    enough = NEARLY * min(found.values())
+    return next(rows for rows, seconds in found.items() if seconds <= enough)
+
+
 def cumulative_seconds(curves: Sequence[StageCurve]) -> tuple[CostCurve, ...]:
     """Seconds per row of a full batch from the tier's input up to each exit."""
     spent, found = CostCurve(), []
@@ -57,9 +77,13 @@ def cumulative_seconds(curves: Sequence[StageCurve]) -> tuple[CostCurve, ...]:
 
 def _examples(backend: Backend[Any], pairs: bool) -> list[Encoded]:
     """Texts of about TOKENS tokens, without repeats where the tier cuts them to the same length."""
-    words = [" ".join(["a"] * max(tokens - 2, 1)) for tokens in TOKENS]
-    encoded = backend.encode([(text, "a" if pairs else None) for text in words])
+    encoded = [_example(backend, pairs, tokens) for tokens in TOKENS]
     return list({example.tokens: example for example in encoded}.values())
+
+
+def _example(backend: Backend[Any], pairs: bool, tokens: int) -> Encoded:
+    text = " ".join(["a"] * max(tokens - 2, 1))
+    return backend.encode([(text, "a" if pairs else None)])[0]
 
 
 def _fastest(backend: Backend[Any], rows: list[Encoded]) -> Measurement:

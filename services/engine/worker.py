@@ -92,6 +92,11 @@ class Worker:
         self._draining = True
 
     @property
+    def max_batch(self) -> int:
+        """Rows that the engine runs together at the most, known when it is warm."""
+        return self._engine.max_batch
+
+    @property
     def draining(self) -> bool:
         """Whether new rows are refused for good."""
         return self._draining

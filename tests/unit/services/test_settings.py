@@ -6,7 +6,7 @@ import pytest
 
 from offramp import config
 from offramp.errors import ConfigError
-from services.settings import TierSettings
+from services.settings import EngineSettings, TierSettings
 
 ROOT = Path(__file__).parents[3]
 SERVER = "server: {address: '127.0.0.1:0', metrics_address: '127.0.0.1:0'}\n"
@@ -15,12 +15,12 @@ SERVER = "server: {address: '127.0.0.1:0', metrics_address: '127.0.0.1:0'}\n"
 @pytest.mark.parametrize("service", ["small", "large"])
 def test_the_config_that_ships_is_valid(service):
     settings = config.load(ROOT / "deploy" / "config" / f"{service}.yaml", TierSettings)
-    assert settings.engine.max_batch >= 1
+    assert settings.engine == EngineSettings()
 
 
 def test_engine_settings_have_defaults():
     settings = config.parse(f"{SERVER}bundle: here\n", TierSettings, "tier.yaml")
-    assert (settings.engine.max_batch, settings.engine.max_queue) == (32, 4096)
+    assert (settings.engine.max_batch, settings.engine.max_queue) == (None, 4096)
     assert settings.tier is None
 
 

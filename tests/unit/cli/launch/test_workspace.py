@@ -99,7 +99,7 @@ def test_an_edited_file_is_kept_as_it_is(written, folder, tiny_bundle):
 
 
 def test_an_edited_tier_file_keeps_the_others_in_step_with_it(written, folder, tiny_bundle):
-    edit(written.file("large"), "max_batch: 32", "max_batch: 8")
+    edit(written.file("large"), "max_batch: null", "max_batch: 8")
     before = written.file("router").read_text()
     assert prepare(folder, Wishes(), tiny_bundle).edited
     assert written.file("router").read_text() == before

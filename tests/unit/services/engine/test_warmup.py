@@ -51,6 +51,38 @@ def test_long_texts_are_left_out_once_the_time_is_spent(clocked, monkeypatch):
     assert clocked.now - few > few
 
 
+class Priced(TorchBackend):
+    """A backend whose batches take what `price` says of their rows, by a false clock."""
+
+    now = 0.0
+
+    def run_stage(self, stage, rows):
+        self.now += self.price(len(rows))
+        return super().run_stage(stage, rows)
+
+
+@pytest.mark.parametrize(
+    ("price", "best"),
+    [
+        (lambda rows: 1.0, 256),
+        (lambda rows: 1.0 + 0.01 * rows, 256),
+        (lambda rows: 1.0 + rows, 32),
+        (lambda rows: rows, 1),
+        (lambda rows: 1.0 + rows * (2 if rows > 8 else 1), 8),
+    ],
+    ids=["starts alone", "dear starts", "starts of a row's price", "rows alone", "caches"],
+)
+def test_the_smallest_batch_that_costs_hardly_more_than_the_cheapest(
+    backend, monkeypatch, price, best
+):
+    priced = Priced(backend._network, backend._encoder)
+    priced.price = price
+    monkeypatch.setattr(time, "perf_counter", lambda: priced.now)
+    monkeypatch.setattr(warmup, "BUDGET_SECONDS", 1e9)
+    monkeypatch.setattr(warmup, "STEP_SECONDS", 0.0)
+    assert warmup.best_batch(priced, pairs=False) == best
+
+
 def test_lengths_beyond_the_tier_are_measured_once(backend):
     lengths = [example.tokens for example in warmup._examples(backend, pairs=False)]
     assert lengths == [8, 16, tiers.MAX_TOKENS]
