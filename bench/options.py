@@ -1,4 +1,4 @@
-"""What all benchmark commands that train can be told."""
+"""What benchmark commands can be told."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ Chosen = TypeVar("Chosen", bound="Options")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """data: the folder of all data sets.  work: where bundles and scores are kept.
+    """Of commands that train.
+
+    data: the folder of all data sets.  work: where bundles and scores are kept.
 
     seeds: runs per data set; None for each set's own number.
     limit: train on so many texts; None for each set's own number.  threads: 0 for all cores.
@@ -73,12 +75,8 @@ class Options:
 
 
 def parser(description: str | None, examples: str, sets: Sequence[str]) -> argparse.ArgumentParser:
-    """A parser with the options that all share; `sets` are those run by default."""
-    found = argparse.ArgumentParser(
-        description=description,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    """A parser for commands that train on `sets`, unless told of others."""
+    found = _parser(description, examples)
     found.add_argument(
         "--data",
         type=Path,
@@ -99,13 +97,7 @@ def parser(description: str | None, examples: str, sets: Sequence[str]) -> argpa
         metavar="N",
         help="runs per set, seeds 0..N-1 (default: 3, large sets 1)",
     )
-    found.add_argument(
-        "--out",
-        type=Path,
-        default=Path("bench/results"),
-        metavar="DIR",
-        help="where the tables land, as Markdown and JSON (default: bench/results)",
-    )
+    add_out(found)
     found.add_argument(
         "--work",
         type=Path,
@@ -128,6 +120,41 @@ def parser(description: str | None, examples: str, sets: Sequence[str]) -> argpa
     )
     found.add_argument("--threads", type=int, default=0, metavar="N", help="0 for all cores")
     return found
+
+
+def serving_parser(description: str | None, examples: str) -> argparse.ArgumentParser:
+    """A parser for commands that send texts to a bundle."""
+    found = _parser(description, examples)
+    found.add_argument(
+        "--data", type=Path, required=True, metavar="FILE", help="labelled texts to send"
+    )
+    found.add_argument(
+        "--bundle",
+        type=Path,
+        default=Path("bundles/sentiment"),
+        metavar="DIR",
+        help="what serves (default: bundles/sentiment)",
+    )
+    return found
+
+
+def add_out(parser: argparse.ArgumentParser) -> None:
+    """Where the tables of a command land."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("bench/results"),
+        metavar="DIR",
+        help="where the tables land, as Markdown and JSON (default: bench/results)",
+    )
+
+
+def _parser(description: str | None, examples: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def run(main: Callable[[], None]) -> None:

@@ -8,7 +8,6 @@ tokenising, queues, protobuf, gRPC and padding cost.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -149,23 +148,13 @@ def _per_row(stage: StageFloor) -> str:
 
 def parse() -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = shared.serving_parser(__doc__, EXAMPLES)
     add = parser.add_argument
-    add("--data", type=Path, required=True, metavar="FILE", help="labelled texts to send")
-    add("--bundle", type=Path, default=Path("bundles/sentiment"), metavar="DIR", help="what serves")
     add("--in-flight", type=int, default=64, metavar="N", help="callers (default: 64)")
     add("--seconds", type=float, default=20.0, help="of load (default: 20)")
     add("--repeats", type=int, default=3, metavar="N", help="tries of each stage (default: 3)")
     add("--seed", type=int, default=0, help="of the order of the texts")
-    add(
-        "--out",
-        type=Path,
-        default=Path("bench/results"),
-        metavar="DIR",
-        help="where the tables land (default: bench/results)",
-    )
+    shared.add_out(parser)
     return Options(**vars(parser.parse_args()))
 
 

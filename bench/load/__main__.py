@@ -8,7 +8,6 @@ called in it. In a closed loop so many callers wait for their answer before they
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -152,12 +151,8 @@ def show(figures: Mapping[str, Any], console: Console) -> None:
 
 def parse() -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = shared.serving_parser(__doc__, EXAMPLES)
     add = parser.add_argument
-    add("--data", type=Path, required=True, metavar="FILE", help="labelled texts to send")
-    add("--bundle", type=Path, default=Path("bundles/sentiment"), metavar="DIR", help="what serves")
     add("--address", metavar="HOST:PORT", help="a router that runs, instead of starting one")
     add("--rate", type=float, default=0.0, help="texts a second, on average (default: 100)")
     add("--shape", choices=sorted(SHAPES), default="poisson", help="of the arrivals (poisson)")

@@ -161,12 +161,8 @@ def _latency(values: Sequence[float | None]) -> str:
 
 def parse() -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = shared.serving_parser(__doc__, EXAMPLES)
     add = parser.add_argument
-    add("--data", type=Path, required=True, metavar="FILE", help="labelled texts to send")
-    add("--bundle", type=Path, default=Path("bundles/sentiment"), metavar="DIR", help="what serves")
     add("--peers", type=_names, default=tuple(PEERS), metavar="NAME,…", help=", ".join(PEERS))
     add("--in-flight", type=int, default=64, metavar="N", help="texts at one time (default: 64)")
     add("--seconds", type=float, default=20.0, help="of load in every run (default: 20)")
@@ -174,7 +170,7 @@ def parse() -> Options:
     add("--batch", type=int, default=32, metavar="N", help="rows to a batch of a peer (32)")
     add("--seed", type=int, default=0, help="of the order of the texts")
     add("--work", type=Path, default=Path("runs/peers"), metavar="DIR", help="environments")
-    add("--out", type=Path, default=Path("bench/results"), metavar="DIR", help="for the tables")
+    shared.add_out(parser)
     return Options(**vars(parser.parse_args()))
 
 

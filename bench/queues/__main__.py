@@ -13,7 +13,6 @@ second is no measurement: it says what the rule would do there.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -198,12 +197,8 @@ def part(name: str, cases: Sequence[Case], plan: StagePlan) -> Part:
 
 def parse() -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = shared.serving_parser(__doc__, EXAMPLES)
     add = parser.add_argument
-    add("--data", type=Path, required=True, metavar="FILE", help="labelled texts to run")
-    add("--bundle", type=Path, default=Path("bundles/sentiment"), metavar="DIR", help="what serves")
     add("--loss", type=float, default=0.0, help="accuracy that may be lost, a share (default: 0)")
     add(
         "--in-flight",
@@ -222,13 +217,7 @@ def parse() -> Options:
     add("--batch", type=int, default=32, metavar="N", help="rows to a batch at most (default: 32)")
     add("--answers", type=int, default=2000, metavar="N", help="of every load (default: 2000)")
     add("--repeats", type=int, default=3, metavar="N", help="rounds (default: 3)")
-    add(
-        "--out",
-        type=Path,
-        default=Path("bench/results"),
-        metavar="DIR",
-        help="where the tables land (default: bench/results)",
-    )
+    shared.add_out(parser)
     return Options(**vars(parser.parse_args()))
 
 
