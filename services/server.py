@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from offramp.rpc.serving import GrpcServer
 from offramp.v1 import tier_pb2, tier_pb2_grpc
-from services.backends.opening import open_tier
+from services.backends.opening import Wish, open_tier
 from services.engine.core import Engine
 from services.engine.scheduler import Scheduler
 from services.engine.worker import Worker
@@ -31,13 +31,10 @@ class TierServer(GrpcServer):
         found = open_tier(
             settings.bundle,
             settings.tier or service,
-            engine.precision,
-            wanted=engine.backend,
-            device=engine.device,
-            threads=engine.threads,
+            Wish(engine.precision, engine.backend, engine.device, engine.threads),
         )
-        backend, readouts = found.backend, found.spec.readouts_in(engine.precision)
-        tier = Tier(found.manifest, found.spec, backend.name, engine)
+        backend, readouts = found.backend, found.spec.readouts_in(found.backend.precision)
+        tier = Tier(found.manifest, found.spec, backend.name, backend.precision, engine)
         metrics = TierMetrics(registry, tier.exits)
         metrics.describe(tier.spec.name, tier.manifest.id, backend.name)
         scheduler = Scheduler(backend.stages, engine.max_batch or DEFAULT_BATCH)

@@ -21,11 +21,12 @@ from services.validation import ItemReader
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """What is served: a tier of a bundle, by a backend, with certain limits."""
+    """What is served: a tier of a bundle, by a backend in a precision, with certain limits."""
 
     manifest: Manifest
     spec: TierSpec
     backend: str
+    precision: str
     settings: EngineSettings
 
     @property
@@ -79,7 +80,7 @@ class TierServicer(tier_pb2_grpc.TierServiceServicer):
             max_batch=self._worker.max_batch,
             max_queue=tier.settings.max_queue,
             pairs=tier.manifest.pairs,
-            precision=tier.settings.precision,
+            precision=tier.precision,
         )
 
     async def Infer(
@@ -105,6 +106,6 @@ def _item_reader(tier: Tier) -> ItemReader:
     before, behind = tier.manifest.tiers[:position], tier.manifest.tiers[position + 1 :]
     earlier = [exit_spec.name for spec in before for exit_spec in spec.exits]
     later = [exit_spec.name for spec in behind for exit_spec in spec.exits]
-    readouts = tier.spec.readouts_in(tier.settings.precision)
+    readouts = tier.spec.readouts_in(tier.precision)
     learned = all(readout.score is not None for readout in readouts)
     return ItemReader(tier.exits, earlier, later, tier.manifest.pairs, learned=learned)

@@ -25,7 +25,7 @@ from bench.publishing import Part, Table
 from bench.services import running
 from offramp.bundle import read_manifest
 from offramp.client import AsyncClient, Classification
-from services.backends.opening import open_tier
+from services.backends.opening import Wish, open_tier
 
 EXAMPLES = """\
 examples:
@@ -88,7 +88,7 @@ def floors(
             reached[step.exit].append(text)
     found = {}
     for spec in read_manifest(bundle).tiers:
-        backend = open_tier(bundle, spec.name, "fp32", threads=1).backend
+        backend = open_tier(bundle, spec.name, Wish("fp32", threads=1)).backend
         backend.prepare()
         exits = [exit_spec.name for exit_spec in spec.exits]
         found[spec.name] = stage_floors(backend, exits, reached, repeats)

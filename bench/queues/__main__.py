@@ -29,7 +29,7 @@ from bench.queues.replay import Replay
 from offramp.bundle import Manifest, TierSpec, read_evidence, read_manifest
 from offramp.decision.cost import CostCurve
 from offramp.errors import OfframpError
-from services.backends.opening import open_tier
+from services.backends.opening import Wish, open_tier
 from services.engine import warmup
 from services.engine.plan import StagePlan
 from services.engine.stage_clock import StageCurve
@@ -125,7 +125,7 @@ def run_all(options: Options, manifest: Manifest, plan: StagePlan) -> list[Case]
     readouts = spec.readouts_in(PRECISION)
     measured, replayed = [], []
     for wanted in options.backends:
-        backend = open_tier(options.bundle, spec.name, PRECISION, wanted=wanted).backend
+        backend = open_tier(options.bundle, spec.name, Wish(PRECISION, wanted)).backend
         backend.prepare()
         curves = warmup.measure(backend, options.batch, manifest.pairs)
         tier = Tier(backend, exits, readouts, plan, curves)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from dataclasses import dataclass
+import math
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from offramp.bundle import Manifest, TierSpec, read_manifest, verify_tier
+from offramp.bundle import DEFAULT_PRECISION, Manifest, TierSpec, read_manifest, verify_tier
 from offramp.bundle.manifest import RESTORE
 from offramp.errors import BundleError
 from services.backends.base import Backend
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AUTO, TORCH, OPENVINO = "auto", "torch", "openvino"
+# int8 is taken by itself where it is so many times as fast: for less it is not worth its rounding,
+# and the choice could be another one after every restart.
+FASTER = 1.3
+# What is timed for it: a batch of texts of so many words.
+TIMED_ROWS, TIMED_WORDS, TIMED_RUNS = 16, 30, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,35 +41,81 @@ class OpenTier:
     backend: Backend[Any]
 
 
-def open_tier(
-    bundle: Path,
-    tier: str,
-    precision: str,
-    *,
-    wanted: str = AUTO,
-    device: str = "cpu",
-    threads: int = 0,
-) -> OpenTier:
-    """A tier of a bundle, ready to run.
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What should run a tier.
 
-    wanted: torch, openvino, or auto: OpenVINO where the bundle has stages for it that compute here
+    precision: one that the bundle has evidence in, or auto: on a CPU int8 where it is clearly the
+        faster one here, on a GPU bf16; fp32 where the bundle has no evidence in these.
+    backend: torch, openvino, or auto: OpenVINO where the bundle has stages for it that compute here
         what they should, PyTorch otherwise. PyTorch is not loaded where it does not run the tier.
-    Raises BundleError, with a remedy, where nothing can.
+    device: cpu or cuda.  threads: on the CPU, 0 for all cores.
     """
+
+    precision: str = AUTO
+    backend: str = AUTO
+    device: str = "cpu"
+    threads: int = 0
+
+
+def open_tier(bundle: Path, tier: str, wish: Wish) -> OpenTier:
+    """A tier of a bundle, ready to run. Raises BundleError, with a remedy, where nothing can."""
     manifest = read_manifest(bundle)
     spec = manifest.tier(tier)
-    spec.readouts_in(precision)  # what lacks them cannot serve, whatever runs it
+    if wish.precision != AUTO:
+        spec.readouts_in(wish.precision)  # what lacks them cannot serve, whatever runs it
     verify_tier(bundle, manifest, tier)
-    backend: Backend[Any] | None = None
-    if device == "cpu" and wanted != TORCH and _is_exported(manifest, spec, precision):
-        backend = _exported(bundle / tier, spec, precision, threads, insist=wanted == OPENVINO)
-    if backend is None and (wanted == OPENVINO or precision == "int8"):
+    return OpenTier(manifest, spec, _backend(bundle, manifest, spec, wish))
+
+
+def _backend(bundle: Path, manifest: Manifest, spec: TierSpec, wish: Wish) -> Backend[Any]:
+    if wish.precision == AUTO:
+        return _by_itself(bundle, manifest, spec, wish)
+    precision, found = wish.precision, None
+    exported = _is_exported(manifest, spec, precision)
+    if wish.device == "cpu" and wish.backend != TORCH and exported:
+        found = _exported(bundle / spec.name, spec, wish)
+    if found is None and (wish.backend == OPENVINO or precision == "int8"):
         verb = "calibrate BUNDLE DATA --precision int8" if precision == "int8" else "export BUNDLE"
         raise BundleError(
-            f"tier {tier!r} has no stages for OpenVINO in {precision}; make them with "
+            f"tier {spec.name!r} has no stages for OpenVINO in {precision}; make them with "
             f"`offramp {verb}`"
         )
-    return OpenTier(manifest, spec, backend or _torch(bundle, tier, precision, device, threads))
+    return found or _torch(bundle, spec.name, wish)
+
+
+def _by_itself(bundle: Path, manifest: Manifest, spec: TierSpec, wish: Wish) -> Backend[Any]:
+    """The precision that is best here, of those that the bundle has evidence in."""
+    quick = "int8" if wish.device == "cpu" else "bf16"
+    has_quick = quick in spec.readouts and (quick != "int8" or wish.backend != TORCH)
+    if has_quick and wish.device != "cpu":
+        return _backend(bundle, manifest, spec, replace(wish, precision=quick))
+    exact = _backend(bundle, manifest, spec, replace(wish, precision=DEFAULT_PRECISION))
+    if not has_quick:
+        return exact
+    try:
+        rounded = _backend(bundle, manifest, spec, replace(wish, precision=quick))
+    except BundleError as error:
+        log.warning("tier %s: %s; it runs in %s", spec.name, error, exact.precision)
+        return exact
+    gain = _seconds(exact, manifest.pairs) / _seconds(rounded, manifest.pairs)
+    log.info("tier %s: %s is %.1f times as fast as %s here", spec.name, quick, gain, exact.name)
+    return rounded if gain >= FASTER else exact
+
+
+def _seconds(backend: Backend[Any], pairs: bool) -> float:
+    """What a batch takes from the first stage to the last: the fastest of a few runs."""
+    backend.prepare()
+    text = (" ".join(["a"] * TIMED_WORDS), "a" if pairs else None)
+    rows = backend.encode([text]) * TIMED_ROWS
+    best = math.inf
+    for _ in range(TIMED_RUNS):
+        began = time.perf_counter()
+        states = backend.begin(rows)
+        for stage in range(backend.stages):
+            states, _ = backend.run_stage(stage, states)
+        best = min(best, time.perf_counter() - began)
+    return best
 
 
 def backend_of(tier: TierModel, precision: str) -> Backend[Any]:
@@ -88,13 +141,12 @@ def _is_exported(manifest: Manifest, spec: TierSpec, precision: str) -> bool:
     return any(name.startswith(folder) for name in manifest.files)
 
 
-def _exported(
-    folder: Path, spec: TierSpec, precision: str, threads: int, *, insist: bool
-) -> OpenVinoBackend | None:
+def _exported(folder: Path, spec: TierSpec, wish: Wish) -> OpenVinoBackend | None:
     """OpenVINO on the stages in a tier's folder, tried out.
 
     None where they do not compute what they should and PyTorch can take their place.
     """
+    precision = wish.precision
     stages = folder / EXPORTED[precision]
     try:
         encoder = TextEncoder.read(folder / TOKENIZER, stages / FORM, spec.max_tokens)
@@ -106,12 +158,12 @@ def _exported(
         encoder,
         precision=precision,
         weights=folder / WEIGHTS,
-        threads=threads,
+        threads=wish.threads,
     )
     try:
         backend.prepare()
     except BundleError as error:
-        if insist or precision == "int8" or not _torch_is_here():
+        if wish.backend == OPENVINO or precision == "int8" or not _torch_is_here():
             raise
         log.warning("tier %s: %s; PyTorch runs it", spec.name, error)
         return None
@@ -122,7 +174,7 @@ def _torch_is_here() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
-def _torch(bundle: Path, tier: str, precision: str, device: str, threads: int) -> Backend[Any]:
+def _torch(bundle: Path, tier: str, wish: Wish) -> Backend[Any]:
     if not _torch_is_here():
         raise BundleError(
             "PyTorch, which would run this tier, is not installed here: install offramp[models], "
@@ -133,4 +185,10 @@ def _torch(bundle: Path, tier: str, precision: str, device: str, threads: int) -
 
     model = load_tier(bundle, tier)
     encoder = TextEncoder.of(model.tokenizer, model.spec.max_tokens)
-    return TorchBackend(model.network, encoder, device=device, threads=threads, precision=precision)
+    return TorchBackend(
+        model.network,
+        encoder,
+        device=wish.device,
+        threads=wish.threads,
+        precision=wish.precision,
+    )

@@ -1,5 +1,7 @@
 """A tier in bf16 or int8: it says so, answers nearly as in fp32, and needs readouts for it."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from offramp.decision.confidence import Measure
 from offramp.decision.readout import Readout
 from offramp.errors import BundleError
 from offramp.v1 import common_pb2, tier_pb2
+from services.backends import opening, openvino_backend
 from tests.support import tiers
 from tests.support.reference import exit_confidences, exit_probabilities
 
@@ -46,6 +49,34 @@ async def test_answers_in_bf16_are_nearly_those_in_fp32(serve, infer, make_item,
     found = np.array([results[n].answer.probabilities for n in range(len(TEXTS))])
     plain = np.array([exit_probabilities(text)[-1] for text in TEXTS])
     assert 1e-5 < np.abs(found - plain).max() < 0.1
+
+
+@pytest.mark.parametrize(("faster", "precision"), [(0.0, "int8"), (math.inf, "fp32")])
+async def test_int8_is_taken_by_itself_where_it_is_so_many_times_as_fast(
+    serve, infer, make_item, bundle_in_all, monkeypatch, faster, precision
+):
+    monkeypatch.setattr(opening, "FASTER", faster)
+    _, stub = await serve("large", bundle_in_all)
+    assert (await stub.Describe(tier_pb2.DescribeRequest())).precision == precision
+    assert (await infer(stub, [make_item(1, "w1 w2")]))[1].answer.tokens == 4
+
+
+async def test_int8_that_computes_something_else_here_leaves_fp32(
+    serve, bundle_in_all, monkeypatch, caplog
+):
+    monkeypatch.setattr(opening, "FASTER", 0.0)
+    monkeypatch.setitem(openvino_backend.TOLERANCES, "int8", -1.0)
+    _, stub = await serve("large", bundle_in_all)
+    assert (await stub.Describe(tier_pb2.DescribeRequest())).precision == "fp32"
+    assert "is off by" in caplog.text
+
+
+@pytest.mark.parametrize("wishes", [{}, {"backend": "torch"}])
+async def test_without_evidence_or_stages_for_it_a_tier_runs_in_fp32(
+    serve, bundle, bundle_in_all, wishes
+):
+    _, stub = await serve("large", bundle_in_all if wishes else bundle, **wishes)
+    assert (await stub.Describe(tier_pb2.DescribeRequest())).precision == "fp32"
 
 
 async def test_a_precision_without_readouts_is_refused_with_the_remedy(serve, bundle):

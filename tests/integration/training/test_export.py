@@ -13,7 +13,7 @@ import pytest
 from offramp.bundle import read_evidence, read_manifest, verify_tier
 from offramp.errors import BundleError
 from services.backends import openvino_backend
-from services.backends.opening import backend_of, open_tier
+from services.backends.opening import Wish, backend_of, open_tier
 from services.models.loading import load_tier
 from tests.support import tiny
 from tests.support.backends import all_exits
@@ -37,10 +37,10 @@ class Missing:
 sys.meta_path.insert(0, Missing())
 import services.server
 from services.backends import openvino_backend
-from services.backends.opening import open_tier
+from services.backends.opening import Wish, open_tier
 
 for tier in ("small", "large"):
-    backend = open_tier(Path(sys.argv[1]), tier, "fp32", wanted="openvino").backend
+    backend = open_tier(Path(sys.argv[1]), tier, Wish("fp32", "openvino")).backend
     backend.prepare()
     states = backend.begin(backend.encode([("a gorgeous film", None)]))
     for stage in range(backend.stages):
@@ -72,7 +72,7 @@ def test_the_bundle_gets_files_and_an_id_and_keeps_what_it_knows(
 
 @pytest.mark.parametrize("tier", ["small", "large"])
 def test_openvino_gives_the_numbers_of_pytorch(exported: Path, tier: str) -> None:
-    found = open_tier(exported, tier, "fp32", wanted="openvino").backend
+    found = open_tier(exported, tier, Wish("fp32", "openvino")).backend
     plain = backend_of(load_tier(exported, tier), "fp32")
     for backend in (found, plain):
         backend.prepare()
@@ -100,31 +100,31 @@ def test_a_process_without_pytorch_serves_it(exported: Path) -> None:
 def test_auto_takes_openvino_where_it_can_and_torch_is_torch(
     exported: Path, tiny_bundle: Path
 ) -> None:
-    assert open_tier(exported, "small", "fp32").backend.name == "openvino-cpu-fp32"
-    assert open_tier(exported, "small", "fp32", wanted="torch").backend.name == "torch-cpu-fp32"
-    assert open_tier(tiny_bundle, "small", "fp32").backend.name == "torch-cpu-fp32"
+    assert open_tier(exported, "small", Wish("fp32")).backend.name == "openvino-cpu-fp32"
+    assert open_tier(exported, "small", Wish("fp32", "torch")).backend.name == "torch-cpu-fp32"
+    assert open_tier(tiny_bundle, "small", Wish("fp32")).backend.name == "torch-cpu-fp32"
 
 
 def test_what_nothing_can_run_is_an_error_with_the_remedy(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(BundleError, match="offramp export"):
-        open_tier(tiny_bundle, "large", "fp32", wanted="openvino")
+        open_tier(tiny_bundle, "large", Wish("fp32", "openvino"))
     with pytest.raises(BundleError, match="no evidence in int8"):
-        open_tier(tiny_bundle, "large", "int8")
+        open_tier(tiny_bundle, "large", Wish("int8"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(BundleError, match=r"offramp\[models\]"):
-        open_tier(tiny_bundle, "large", "fp32")
+        open_tier(tiny_bundle, "large", Wish("fp32"))
 
 
 def test_stages_that_compute_something_else_give_way_to_pytorch(
     exported: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(openvino_backend.TOLERANCES, "fp32", -1.0)
-    assert open_tier(exported, "small", "fp32").backend.name == "torch-cpu-fp32"
+    assert open_tier(exported, "small", Wish("fp32")).backend.name == "torch-cpu-fp32"
     assert "is off by" in caplog.text
     with pytest.raises(BundleError, match="is off by"):
-        open_tier(exported, "small", "fp32", wanted="openvino")
+        open_tier(exported, "small", Wish("fp32", "openvino"))
 
 
 def test_a_second_time_changes_nothing(exported: Path) -> None:
@@ -139,4 +139,4 @@ def test_calibrating_keeps_the_stages(exported: Path, tmp_path: Path) -> None:
     manifest = recalibrate.run(RecalibrateSettings(bundle, tiny.REVIEWS, Columns()))
     assert "large/openvino/stage0.xml" in manifest.files
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in bundle.rglob("*"))
-    assert open_tier(bundle, "large", "fp32", wanted="openvino").backend.stages == 3
+    assert open_tier(bundle, "large", Wish("fp32", "openvino")).backend.stages == 3

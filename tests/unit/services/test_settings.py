@@ -31,7 +31,7 @@ def test_engine_settings_have_defaults():
         ("engine: {max_queu: 5}", "tier.yaml:3: engine.max_queu: unknown key"),
         ("engine: {device: tpu}", "tier.yaml:3: engine.device: "),
         ("engine: {precision: int8, device: cuda}", "tier.yaml:3: engine: "),
-        ("engine: {precision: fp8}", "tier.yaml:3: engine.precision: Input should be 'fp32',"),
+        ("engine: {precision: fp8}", "tier.yaml:3: engine.precision: Input should be 'auto',"),
     ],
 )
 def test_mistakes_name_file_line_and_key(line, complaint):
