@@ -14,7 +14,8 @@ from training.compare.cascade import Cascade, Outcome
 from training.data import Text
 from training.progress import console
 
-WARM_UP = 64
+# Rounds that are not counted: batches come in many shapes, each of which is compiled once.
+WARM_UP = 3
 # Less of the cores than this means that other work was done on them.
 LEAST_CORES = 0.75
 
@@ -59,8 +60,8 @@ def time_in_turn(
     All run once per round, so that a machine that slows down slows all of them alike.
     """
     runners = {cascade: engines.build(cascade) for cascade in foretold}
-    for runner in runners.values():
-        runner.run(texts[:WARM_UP])
+    for runner in [*runners.values()] * WARM_UP:
+        runner.run(texts)
     rounds = [
         {cascade: runner.run(texts) for cascade, runner in runners.items()} for _ in range(repeats)
     ]
