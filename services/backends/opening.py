@@ -86,20 +86,22 @@ def _backend(bundle: Path, manifest: Manifest, spec: TierSpec, wish: Wish) -> Ba
 
 def _by_itself(bundle: Path, manifest: Manifest, spec: TierSpec, wish: Wish) -> Backend[Any]:
     """The precision that is best here, of those that the bundle has evidence in."""
-    quick = "int8" if wish.device == "cpu" else "bf16"
-    has_quick = quick in spec.readouts and (quick != "int8" or wish.backend != TORCH)
-    if has_quick and wish.device != "cpu":
-        return _backend(bundle, manifest, spec, replace(wish, precision=quick))
-    exact = _backend(bundle, manifest, spec, replace(wish, precision=DEFAULT_PRECISION))
-    if not has_quick:
+
+    def at(precision: str) -> Backend[Any]:
+        return _backend(bundle, manifest, spec, replace(wish, precision=precision))
+
+    if wish.device != "cpu":
+        return at("bf16" if "bf16" in spec.readouts else DEFAULT_PRECISION)
+    exact = at(DEFAULT_PRECISION)
+    if "int8" not in spec.readouts or wish.backend == TORCH:
         return exact
     try:
-        rounded = _backend(bundle, manifest, spec, replace(wish, precision=quick))
+        rounded = at("int8")
     except BundleError as error:
         log.warning("tier %s: %s; it runs in %s", spec.name, error, exact.precision)
         return exact
     gain = _seconds(exact, manifest.pairs) / _seconds(rounded, manifest.pairs)
-    log.info("tier %s: %s is %.1f times as fast as %s here", spec.name, quick, gain, exact.name)
+    log.info("tier %s: int8 is %.1f times as fast here as %s", spec.name, gain, exact.name)
     return rounded if gain >= FASTER else exact
 
 
