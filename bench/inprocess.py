@@ -27,6 +27,7 @@ from offramp.decision.cost import ExitCost
 from offramp.decision.readout import Readout
 from offramp.errors import BundleError
 from services.backends.base import Backend
+from services.backends.opening import OPENVINO
 from services.backends.openvino_backend import OpenVinoBackend
 from services.backends.tokenizing import TextEncoder
 from services.backends.torch_backend import TorchBackend
@@ -73,14 +74,21 @@ class Engines:
     """Makes engines of the tiers of bundles; networks are loaded once.
 
     exits: those of the evidence.  homes: the bundle and tier that each tier of the evidence is.
+    backend: what runs them, openvino (or torch, where OpenVINO cannot) or torch.
     """
 
     def __init__(
-        self, exits: Sequence[ExitCost], homes: Mapping[str, tuple[Path, str]], batch: int
+        self,
+        exits: Sequence[ExitCost],
+        homes: Mapping[str, tuple[Path, str]],
+        batch: int,
+        backend: str = OPENVINO,
     ) -> None:
         self._exits = tuple(exits)
         self._models = {name: load_tier(bundle, tier) for name, (bundle, tier) in homes.items()}
         self._batch = batch
+        self._by = backend
+        self._backends: dict[tuple[str, tuple[int, ...]], Backend[Any]] = {}
         self._curves: dict[str, tuple[StageCurve, ...]] = {}
         self._engines: dict[tuple[tuple[int, ...], tuple[Readout, ...]], Engine] = {}
 
@@ -99,8 +107,7 @@ class Engines:
         """The engine of a tier with those exits, shared by cascades."""
         if (places, readouts) not in self._engines:
             model = self._models[tier]
-            network = _with_exits(model, [self._stage(place) for place in places])
-            backend = self._backend(model, network)
+            backend = self._backend(tier, [self._stage(place) for place in places])
             metrics = TierMetrics(CollectorRegistry(), tuple(self._exits[p].name for p in places))
             engine = Engine(backend, readouts, Scheduler(len(places), self._batch), metrics)
             engine.prepare(warm_up=False, pairs=model.manifest.pairs)
@@ -118,29 +125,19 @@ class Engines:
         """What the stages of a tier take with all of its exits, measured once."""
         if tier not in self._curves:
             model = self._models[tier]
-            backend = self._backend(model, model.network)
+            backend = self._backend(tier, range(model.network.stages))
             backend.prepare()
             self._curves[tier] = warmup.measure(backend, self._batch, model.manifest.pairs)
         return self._curves[tier]
 
-    def _backend(self, model: TierModel, network: StagedNetwork) -> Backend[Any]:
-        """What serves a network in fp32 on a CPU."""
-        encoder = TextEncoder.of(model.tokenizer, model.spec.max_tokens)
-        with TemporaryDirectory(prefix="offramp-stages-") as folder:
-            stages, weights = Path(folder) / "stages", Path(folder) / WEIGHTS
-            try:
-                export_fp32(network, encoder, stages)
-            except BundleError:
-                return TorchBackend(network, encoder)
-            save_weights(network, weights, "fp32")
-            return OpenVinoBackend(
-                stages,
-                network.stages,
-                encoder,
-                precision="fp32",
-                weights=weights,
-                threads=torch.get_num_threads(),
-            )
+    def _backend(self, tier: str, stages: Sequence[int]) -> Backend[Any]:
+        """What serves a tier with the exits of those stages, shared by engines."""
+        key = (tier, tuple(stages))
+        if key not in self._backends:
+            model = self._models[tier]
+            make = _by_openvino if self._by == OPENVINO else _by_torch
+            self._backends[key] = make(model, _with_exits(model, stages))
+        return self._backends[key]
 
     def _stage(self, place: int) -> int:
         """Which exit of its tier stands at a place of the evidence."""
@@ -189,6 +186,29 @@ def _through(tier: _Tier, texts: Sequence[Text], chosen: Sequence[int]) -> list[
 
 def _nobody(rows: list[Row]) -> None:
     """Nobody waits for rows here: they are returned by the engine's own steps."""
+
+
+def _by_torch(model: TierModel, network: StagedNetwork) -> Backend[Any]:
+    return TorchBackend(network, TextEncoder.of(model.tokenizer, model.spec.max_tokens))
+
+
+def _by_openvino(model: TierModel, network: StagedNetwork) -> Backend[Any]:
+    encoder = TextEncoder.of(model.tokenizer, model.spec.max_tokens)
+    with TemporaryDirectory(prefix="offramp-stages-") as folder:
+        stages, weights = Path(folder) / "stages", Path(folder) / WEIGHTS
+        try:
+            export_fp32(network, encoder, stages)
+        except BundleError:
+            return _by_torch(model, network)
+        save_weights(network, weights, "fp32")
+        return OpenVinoBackend(
+            stages,
+            network.stages,
+            encoder,
+            precision="fp32",
+            weights=weights,
+            threads=torch.get_num_threads(),
+        )
 
 
 def _with_exits(model: TierModel, stages: Sequence[int]) -> StagedNetwork:

@@ -25,6 +25,7 @@ from bench.papers.picture import draw
 from bench.papers.record import record
 from bench.papers.tables import tables
 from bench.publishing import Part
+from services.backends.opening import OPENVINO, TORCH
 
 EXAMPLES = """\
 examples:
@@ -46,12 +47,13 @@ class PapersOptions(Options):
     timed: int
     repeats: int
     batch: int
+    backend: str
     plot: Path
 
     @property
     def clock(self) -> Timed:
         """How methods are timed."""
-        return Timed(self.timed, self.repeats, self.batch)
+        return Timed(self.timed, self.repeats, self.batch, self.backend)
 
 
 def compare_set(data_set: DataSet, options: PapersOptions) -> list[Comparison]:
@@ -80,6 +82,12 @@ def parse() -> PapersOptions:
         "--repeats", type=int, default=5, metavar="N", help="timed rounds (default: 5)"
     )
     parser.add_argument("--batch", type=int, default=32, metavar="N", help="rows to a batch (32)")
+    parser.add_argument(
+        "--backend",
+        choices=(OPENVINO, TORCH),
+        default=OPENVINO,
+        help="what is timed: openvino, which serves on a CPU (default), or torch",
+    )
     parser.add_argument(
         "--plot",
         type=Path,

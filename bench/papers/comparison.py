@@ -26,11 +26,12 @@ from training.settings import TrainSettings
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """How the clock is used: texts drawn from the test file, rounds, rows to a batch."""
+    """How the clock is used: texts drawn from the test file, rounds, rows to a batch, by what."""
 
     texts: int
     repeats: int
     batch: int
+    backend: str
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def _timings(
     rows = np.random.default_rng(0).permutation(len(texts))[: timed.texts]
     drawn = Examples(test.evidence.subset(rows), test.full_calibrator)
     foretold = dict(zip(cascades, drawn.run(cascades), strict=True))
-    engines = Engines(test.evidence.exits, bundles.homes, timed.batch)
+    engines = Engines(test.evidence.exits, bundles.homes, timed.batch, timed.backend)
     chosen = [texts.texts[i] for i in rows]
     timings = time_in_turn(engines, cascades[0], foretold, chosen, timed.repeats)
     warn_if_crowded(timings[cascades[0]])

@@ -23,7 +23,7 @@ HOW = (
     "! marks a loss on the test file beyond the limit by more than a standard error; "
     "* the fastest of the others."
 )
-CLOCK = "The clock (fp32 by OpenVINO, the fastest round of each)"
+BACKENDS = {"openvino": "OpenVINO", "torch": "PyTorch"}
 SIZES = (
     "Texts that points were chosen on, texts that they were measured on, accuracy of the full "
     "model; and the largest standard error of an expected loss that both together was chosen by, "
@@ -53,7 +53,10 @@ def tables(title: str, comparisons: Sequence[Comparison], timed: Timed) -> list[
 
 def _heads(timed: Timed) -> tuple[tuple[str, list[str], str], ...]:
     """Title, columns and note of each table."""
-    clock = f"{timed.texts:,} texts at most, batches of {timed.batch}, {timed.repeats} rounds"
+    clock = (
+        f"The clock (fp32 by {BACKENDS[timed.backend]}, the fastest round of each): "
+        f"{timed.texts:,} texts at most, batches of {timed.batch}, {timed.repeats} rounds."
+    )
     limits = [label(limit) for limit in LIMITS]
     return (
         (
@@ -64,7 +67,7 @@ def _heads(timed: Timed) -> tuple[tuple[str, list[str], str], ...]:
         (
             "Methods at the same allowed loss",
             ["set", "method", "source", *limits],
-            f"{HOW} {CLOCK}: {clock}.",
+            f"{HOW} {clock}",
         ),
         (
             "The fastest method that kept the limit",

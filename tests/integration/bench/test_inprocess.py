@@ -49,7 +49,7 @@ def clear(cascade: Cascade, evidence: Evidence) -> bool:
 
 def test_every_method_answers_as_scoring_foretold(comparison):
     bundles, ways, texts, evidence = comparison
-    engines = Engines(bundles.evidence().exits, bundles.homes, batch=16)
+    engines = Engines(bundles.evidence().exits, bundles.homes, batch=16, backend="torch")
     foretold = {
         cascade: measured.outcome
         for way in ways
