@@ -85,8 +85,8 @@ def parse() -> PapersOptions:
     parser.add_argument(
         "--backend",
         choices=(OPENVINO, TORCH),
-        default=OPENVINO,
-        help="what is timed: openvino, which serves on a CPU (default), or torch",
+        default=TORCH,
+        help="what is timed: torch (default), or openvino, which serves on a CPU",
     )
     parser.add_argument(
         "--plot",

@@ -65,7 +65,7 @@ def test_papers_compares_all_methods_and_trains_only_once(run, workplace):
     curves = json.loads((workplace / "out/papers.json").read_text())["sets"]["sst2"]["curves"]
     assert set(curves["accuracy"]) == {method.name for method in METHODS}
 
-    again = run(papers, *arguments, "--backend=torch")["sets"]["sst2"]
+    again = run(papers, *arguments, "--backend=openvino")["sets"]["sst2"]
     assert all(point["differing"] == 0 for point in again["seeds"][0]["points"])
     assert again["seeds"][0]["bundle"] == seed["bundle"]
     assert [p["accuracy"] for p in again["seeds"][0]["points"]] == [
@@ -75,7 +75,7 @@ def test_papers_compares_all_methods_and_trains_only_once(run, workplace):
 
 def test_papers_compares_with_models_of_each_depth_trained_alone(run, workplace):
     plot = f"--plot={workplace / 'alone.svg'}"
-    arguments = ["--timed=20", "--repeats=1", "--backend=torch", "--alone", plot]
+    arguments = ["--timed=20", "--repeats=1", "--alone", plot]
     (seed,) = run(papers, *arguments)["sets"]["sst2"]["seeds"]
     alone = [p for p in seed["points"] if p["method"] == "truncated, trained alone"]
     assert alone
