@@ -97,7 +97,7 @@ def _contents(directory: Path, wishes: Wishes, default_bundle: Path) -> dict[str
     ports = _ports(host, wishes.port, DEFAULT_PORT, len(names))
     metrics = _ports(host, wishes.metrics_port, DEFAULT_METRICS_PORT, len(names), but=ports)
     addresses = {name: f"{host}:{port}" for name, port in zip(names, ports, strict=True)}
-    # The router alone calls the tiers: over a Unix socket, which costs less and is its owner's.
+    # The router alone calls the tiers: over a Unix socket, which other users cannot connect to.
     for name in names[1:]:
         addresses[name] = unix_address(directory / f"{name}.sock") or addresses[name]
     pages = {name: f"{host}:{port}" for name, port in zip(names, metrics, strict=True)}

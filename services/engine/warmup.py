@@ -52,7 +52,7 @@ def measure(backend: Backend[Any], max_batch: int, pairs: bool) -> tuple[StageCu
 
 def best_batch(backend: Backend[Any], pairs: bool) -> int:
     """Rows to a batch at which a row costs least, or hardly more: where a batch costs its start
-    alone, many; where large ones leave the caches, few.
+    alone, many; where a row costs more in a large one, few.
     """
     example = _example(backend, pairs, TYPICAL)
     found: dict[int, float] = {}
