@@ -58,7 +58,7 @@ def calibrate(
     Of the held-out texts `readout_share` is for the readouts; one half of the rest is for choosing
     thresholds, the other for certifying them. Raises TooFewToCalibrateError.
     """
-    parts = part(held_out.labels, readout_share, seed)
+    parts = part(held_out, readout_share, seed)
     rest = np.union1d(parts.choosing, parts.certifying)
     certifies = np.isin(rest, parts.certifying)
     specs = [replace(tier.spec, readouts={}) for tier in tiers]

@@ -10,6 +10,7 @@ from typing import Any
 
 from offramp.bundle import DEFAULT_PRECISION, Manifest, TierSpec
 from offramp.decision.confidence import Measure
+from offramp.errors import BundleError
 from training import backbone
 from training.choose import Choice
 from training.data import source_name
@@ -64,9 +65,27 @@ def write(
     render(directory, manifest)
 
 
+def read_record(directory: Path) -> dict[str, Any]:
+    """What training.json says. Raises BundleError where it cannot be read."""
+    path = directory / TRAINING
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(
+            f"{path} cannot be read ({error}); restore the bundle from where it came, or train anew"
+        ) from None
+    return record
+
+
+def note(directory: Path, **more: Any) -> None:
+    """Enter more into training.json. Raises BundleError as `read_record`."""
+    record = read_record(directory) | more
+    (directory / TRAINING).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
 def render(directory: Path, manifest: Manifest) -> None:
-    """Write the card from training.json and metrics.json."""
-    record = json.loads((directory / TRAINING).read_text(encoding="utf-8"))
+    """Write the card from training.json and metrics.json. Raises BundleError as `read_record`."""
+    record = read_record(directory)
     metrics = json.loads((directory / METRICS).read_text(encoding="utf-8"))
     parts = [_head(directory, manifest, record)]
     parts += [_figures(name, found) for name, found in reversed(metrics.items())]
@@ -89,8 +108,8 @@ An Offramp bundle: {"pairs of texts" if manifest.pairs else "texts"} in, one of
 - id: `{manifest.id}`, made {manifest.created}
   by `offramp train` in {record["seconds"] / 60:.0f} minutes
 - data: `{record["data"]}`, {record["training_texts"]:,} texts to train on and
-  {record["held_out_texts"]:,} held out for readouts and evidence; no held-out text, and no
-  fragment of one, was trained on.{note}
+  {record["held_out_texts"]:,} held out{_held_out_from(record)} for readouts and evidence; no
+  held-out text, and no fragment of one, was trained on.{note}
 {_calibrated_on(record)}- backbone: {record["backbone"]}, licence {record["backbone_licence"]}
 - weights: {size:.1f} MB, {_PRECISIONS[record["precision"]]}; every figure below was taken from the
   models as stored
@@ -106,12 +125,19 @@ _PRECISIONS = {
 }
 
 
+def _held_out_from(record: Mapping[str, Any]) -> str:
+    """The file of the held-out texts, where they are not a part of the data."""
+    return f", of `{record['validation']}`," if record.get("validation") else ""
+
+
 def _calibrated_on(record: Mapping[str, Any]) -> str:
     """A line on what `offramp calibrate` was given last, where it was."""
     if "calibrated_on" not in record:
         return ""
     return (
-        f"- calibrated anew on {record['held_out_texts']:,} texts of `{record['calibrated_on']}`\n"
+        f"- calibrated anew on {record['calibrated_texts']:,} texts of "
+        f"`{record['calibrated_on']}`, which replace those held out; nobody compared them with the "
+        "texts trained on\n"
     )
 
 
@@ -159,13 +185,14 @@ confidence `{Measure.MAX_PROB}`, speedup in FLOPs):
 
 def _limits(manifest: Manifest, record: Mapping[str, Any]) -> str:
     longest = max(tier.max_tokens for tier in manifest.tiers)
+    calibrated = record.get("calibrated_texts", record["held_out_texts"])
     return f"""## Limits
 
 - It knows the language and kind of text it was trained on; confidence is calibrated for texts like
   the held-out ones and means less for others.
 - Texts longer than {longest} tokens are cut, and the answer says so.
-- Thresholds solved from {record["held_out_texts"]:,} held-out texts carry their sampling error;
-  they are estimates, not guarantees.
+- Thresholds solved from {calibrated:,} texts carry their sampling error; they are estimates, not
+  guarantees.
 - The weights come from {record["backbone"]} ({record["backbone_licence"]}) and from the training
   data above; both sets of terms apply.
 """

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
+import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,6 +27,8 @@ from offramp.errors import OfframpError
 RUN = "run.json"
 CLOCK = "clock.json"
 WORK = {".pt", ".npy"}
+# Files of a checkpoint, and those that a kill left half written.
+OWN = re.compile(r"(run|clock)\.json|.+\.(pt|npy)|\.((run|clock)\.json|.+\.(pt|npy))-\w+")
 NOT_WRITTEN = (
     "cannot be written: is the disk full? Make room and run the same command again; "
     "what was kept before is still there"
@@ -58,25 +60,29 @@ class Checkpoint:
             return False
         wanted = json.loads(json.dumps(identity, default=str))
         self.folder.mkdir(parents=True, exist_ok=True)
-        kept = {path.suffix for path in self.folder.iterdir() if not path.name.startswith(".")}
-        if kept & WORK:
-            self._refuse_other(wanted)
-            self.seconds = self._spent()
-        elif kept - {".json"}:
+        names = [path.name for path in self.folder.iterdir()]
+        if names and not (all(map(OWN.fullmatch, names)) and self._clock()):
             raise CheckpointError(f"{self.folder} {NO_CHECKPOINT}")
-        else:
-            self._write_json(RUN, wanted)
+        kept = [path for path in self.folder.iterdir() if path.suffix in WORK]
+        if kept:
+            self._refuse_other(wanted)
+            self.seconds = self._spent(kept)
         self._write_json(CLOCK, {"seconds": self.seconds, "began": time.time()})
-        return bool(kept & WORK)
+        self._write_json(RUN, wanted)
+        return bool(kept)
 
-    def _spent(self) -> float:
+    def _clock(self) -> dict[str, float]:
+        """When the run began; it stands in every checkpoint, so that none means: not ours."""
+        try:
+            found = json.loads(((self.folder or Path()) / CLOCK).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) and found.keys() == {"seconds", "began"} else {}
+
+    def _spent(self, kept: Iterable[Path]) -> float:
         """Seconds from the beginning of the parts that were killed to the last that they kept."""
-        path = (self.folder or Path()) / CLOCK
-        if not path.exists():
-            return 0.0
-        clock = json.loads(path.read_text(encoding="utf-8"))
-        kept = (file.stat().st_mtime for file in path.parent.iterdir() if file.suffix in WORK)
-        return float(clock["seconds"] + max(0.0, max(kept) - clock["began"]))
+        clock, last = self._clock(), max(path.stat().st_mtime for path in kept)
+        return float(clock["seconds"] + max(0.0, last - clock["began"]))
 
     def load(self, phase: str) -> dict[str, Any] | None:
         """What `save` was given last for this phase, on the CPU; None where nothing was."""
@@ -104,9 +110,14 @@ class Checkpoint:
         return array
 
     def remove(self) -> None:
-        """Remove the folder, once the run has ended well."""
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove what was kept, once the run has ended well; the folder, unless it holds more."""
+        if self.folder is None:
+            return
+        for path in list(self.folder.iterdir()):
+            if OWN.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
 
     def _path(self, name: str) -> Path | None:
         return None if self.folder is None else self.folder / name

@@ -23,6 +23,7 @@ from training.data import (
     source_name,
 )
 from training.fragments import words_of
+from training.groups import still_tied
 from training.progress import say
 from training.settings import TrainSettings
 from training.split import apart, split
@@ -78,6 +79,13 @@ def _parted(data: LabelledTexts, settings: TrainSettings) -> Parts:
         share = min(MOST_HOLD_OUT, 1.05 * share * least / len(found.held_out))
         found = split(data, share, settings.seed)
         say(f"few texts: {share:.0%} of them are held out, for calibration")
+    tied = still_tied(data.texts, found.train, found.held_out)
+    if tied:
+        say(
+            f"{tied:,} of {len(found.held_out):,} held-out pairs share a text with a pair that is "
+            "trained on: too many pairs hang together to part them. Figures on held-out pairs may "
+            "be a little too good; a file of other texts, with --validation, avoids it"
+        )
     return Parts(data.subset(found.train), data.subset(found.held_out))
 
 
@@ -106,7 +114,7 @@ def _kind(data: LabelledTexts) -> str:
 
 def _check(parts: Parts, settings: TrainSettings) -> None:
     """Raise where a part is too small; say what the held-out part cannot speak for."""
-    parting.part(parts.held_out.labels, settings.readout_share, settings.seed)
+    parting.part(parts.held_out, settings.readout_share, settings.seed)
     lacking = _lacking(parts.fit)
     if lacking:
         raise DataError(

@@ -12,7 +12,7 @@ from offramp.decision.evidence import Evidence
 from offramp.errors import OfframpError
 from services.models.loading import TierModel, load_tier
 from training import calibrate, card
-from training.data import Columns, LabelledTexts, read_labelled
+from training.data import Columns, LabelledTexts, Text, read_labelled
 from training.figures import METRICS, Figures, figures
 
 
@@ -39,32 +39,35 @@ class EvaluateSettings:
 class Scored:
     """A bundle and a labelled file: the bundle's own evidence, and what its exits say of the file.
 
-    examples: of `texts`, one by one.
+    examples: one for every row of the file, so that a text that stands in it twice counts twice.
+    texts: of the examples, one by one.
     """
 
     manifest: Manifest
     evidence: Evidence
-    texts: LabelledTexts
     examples: Evidence
+    texts: tuple[Text, ...]
     tiers: tuple[TierModel, ...]
 
 
 def score(
     bundle: Path, data: Path | str, columns: Columns, precision: str = DEFAULT_PRECISION
 ) -> Scored:
-    """Every text at every exit, all tiers in one precision. Raises BundleError and as `texts_for`.
+    """Every row at every exit, all tiers in one precision. Raises BundleError and as `texts_for`.
 
     Evidence and readouts are those of that precision.
     """
     manifest = read_manifest(bundle)
     evidence = read_evidence(bundle, manifest, {tier.name: precision for tier in manifest.tiers})
-    texts = texts_for(bundle, manifest, data, columns)
+    distinct = texts_for(bundle, manifest, data, columns)
     tiers = [load_tier(bundle, tier.name) for tier in manifest.tiers]
-    logits, tokens = calibrate.cascade_logits(tiers, texts, precision)
+    logits, tokens = calibrate.cascade_logits(tiers, distinct, precision)
+    places, labels = distinct.by_row()
     examples = calibrate.evidence_of(
-        manifest.tiers, logits, texts.labels, tokens, precision=precision
+        manifest.tiers, logits[:, places], labels, tokens[places], precision=precision
     )
-    return Scored(manifest, evidence, texts, examples, tuple(tiers))
+    texts = tuple(distinct.texts[place] for place in places)
+    return Scored(manifest, evidence, examples, texts, tuple(tiers))
 
 
 def texts_for(
@@ -74,7 +77,7 @@ def texts_for(
 
     Raises DataError, and MismatchError for pairs where single texts are classified.
     """
-    made = json.loads((bundle / card.TRAINING).read_text(encoding="utf-8"))
+    made = card.read_record(bundle)
     texts = read_labelled(data, columns, made["rename"], manifest.labels)
     if texts.pairs != manifest.pairs:
         kinds = ("single texts", "pairs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +52,8 @@ def run(bundle: Path) -> Manifest:
         write_manifest(unfinished, new)
         make_readable(unfinished)
         for name in made:
+            # A run that was killed here may have left its own, which no manifest lists.
+            shutil.rmtree(bundle / name / STAGES, ignore_errors=True)
             (unfinished / name / STAGES).replace(bundle / name / STAGES)
         for name in (EVIDENCE, MANIFEST):
             (unfinished / name).replace(bundle / name)

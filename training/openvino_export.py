@@ -39,8 +39,8 @@ TOLERANCE = 1e-3
 TRACED, CHECKED = (3, 11), ((1, 3), (5, 24))
 # Tokens of the rows that every machine is to compute alike.
 REFERENCE_TOKENS = (4, 9, 16)
-# Example texts that ranges of activations are taken from, and how many of them at a time.
-EXAMPLES, BATCH = 300, 10
+# Example texts that ranges of activations are taken from at a time.
+BATCH = 10
 
 
 def export_fp32(
@@ -75,11 +75,11 @@ def export_int8(
 ) -> None:
     """Write the stages quantised to int8. Raises BundleError as `converted` does.
 
-    examples: tokenised texts like those to come; EXAMPLES of them are used.
+    examples: tokenised texts like those to come; some hundreds do.
     advance: called when a stage is done.
     """
     models = converted(network, encoder)
-    inputs = _batches(examples[:EXAMPLES], encoder)
+    inputs = _batches(examples, encoder)
     rows, logits = _reference_rows(encoder), []
     reached = _batch(rows, encoder)
     folder.mkdir(parents=True)

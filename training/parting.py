@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import OfframpError
+from training.data import LabelledTexts
+from training.groups import groups
 
 READOUT_SHARE = 0.4
 LEAST_PER_PART = 40
@@ -25,25 +27,31 @@ class TooFewToCalibrateError(OfframpError):
 
 @dataclass(frozen=True, slots=True)
 class HeldOutParts:
-    """Positions of the held-out texts, ascending; no text is in two parts."""
+    """Positions of the held-out texts, ascending; no text, nor its kin, is in two parts.
+
+    Of kin (texts of one group) one certifies: guarantees are tested on texts drawn independently.
+    """
 
     readouts: NDArray[np.intp]
     choosing: NDArray[np.intp]
     certifying: NDArray[np.intp]
 
 
-def part(labels: NDArray[np.integer], readout_share: float, seed: int) -> HeldOutParts:
+def part(held_out: LabelledTexts, readout_share: float, seed: int) -> HeldOutParts:
     """Part held-out texts by label: `readout_share` for readouts, the rest in two halves.
+
+    Whole groups of them are dealt out, see `training.groups`: thresholds that were chosen on a
+    text's kin would have seen it before it certifies.
 
     Raises TooFewToCalibrateError, with the number needed, where a part would be too small, and
     where there is one label only.
     """
-    least = least_held_out(readout_share)
+    labels, least = held_out.labels, least_held_out(readout_share)
     if len(labels) < least:
         raise TooFewToCalibrateError(
             f"{len(labels)} texts are held out, at least {least} are needed to calibrate: "
             f"{LEAST_PER_PART} or more each for readouts, thresholds and guarantees; "
-            "bring more data or hold out more of it (offramp train --hold-out)"
+            "bring more texts; where offramp train parts them itself, --hold-out takes more"
         )
     if len(np.unique(labels)) < 2:
         raise TooFewToCalibrateError(
@@ -51,8 +59,19 @@ def part(labels: NDArray[np.integer], readout_share: float, seed: int) -> HeldOu
             "an answer is wrong; bring texts of every label"
         )
     rest = (1.0 - readout_share) / 2
-    dealt = deal(labels, (readout_share, rest, rest), seed)
-    return HeldOutParts(*(np.flatnonzero(dealt == number) for number in range(3)))
+    group = groups(held_out.texts)
+    dealt = deal(labels, (readout_share, rest, rest), seed, group)
+    readouts, choosing, certifying = (np.flatnonzero(dealt == number) for number in range(3))
+    return HeldOutParts(readouts, choosing, _one_of_each(certifying, group, seed))
+
+
+def _one_of_each(
+    positions: NDArray[np.intp], group: NDArray[np.intp], seed: int
+) -> NDArray[np.intp]:
+    """One position, at random, of each group."""
+    shuffled = np.random.default_rng(seed).permutation(positions)
+    _, first = np.unique(group[shuffled], return_index=True)
+    return np.sort(shuffled[first])
 
 
 def least_held_out(readout_share: float) -> int:
@@ -62,22 +81,32 @@ def least_held_out(readout_share: float) -> int:
     return math.ceil((LEAST_PER_PART + 1) / least_share)
 
 
-def deal(labels: NDArray[np.integer], shares: Sequence[float], seed: int) -> NDArray[np.intp]:
+def deal(
+    labels: NDArray[np.integer],
+    shares: Sequence[float],
+    seed: int,
+    group: NDArray[np.intp] | None = None,
+) -> NDArray[np.intp]:
     """The part (N,), 0 to len(shares) - 1, of each example: at random, by label, in these shares.
 
-    Each part gets its share of every label and of the whole, to within an example or so.
+    group (N,): examples of the same number go together, by the label of the first; None: each by
+    itself. Each part gets its share of every label and of the whole, to within a group or so.
     """
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(labels))
+    own = np.arange(len(labels)) if group is None else group
+    _, leaders, member, sizes = np.unique(
+        own, return_index=True, return_inverse=True, return_counts=True
+    )
+    order = rng.permutation(len(leaders))
     # Labels in random order, so that rare ones do not always begin with the same part.
-    _, kinds = np.unique(labels, return_inverse=True)
-    order = order[np.argsort(rng.permutation(len(labels))[kinds][order], kind="stable")]
+    _, kinds = np.unique(labels[leaders], return_inverse=True)
+    order = order[np.argsort(rng.permutation(len(leaders))[kinds][order], kind="stable")]
     wanted, dealt = np.asarray(shares), np.zeros(len(shares))
-    parts = np.empty(len(labels), dtype=np.intp)
-    for count, row in enumerate(order, start=1):
-        parts[row] = behind = int(np.argmax(wanted * count - dealt))
-        dealt[behind] += 1
-    return parts
+    parts = np.empty(len(leaders), dtype=np.intp)
+    for number, count in zip(order, np.cumsum(sizes[order]), strict=True):
+        parts[number] = behind = int(np.argmax(wanted * count - dealt))
+        dealt[behind] += sizes[number]
+    return parts[member]
 
 
 def folds(

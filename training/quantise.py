@@ -17,12 +17,14 @@ from services.backends.tokenizing import TextEncoder
 from services.models.files import EXPORTED
 from services.models.loading import TierModel
 from training import progress
-from training.data import LabelledTexts
+from training.data import LabelledTexts, Text
 from training.openvino_export import export_int8
 
 INT8_FOLDER = EXPORTED["int8"]
 # Accuracy that an exit may lose to int8, as a share, give or take a standard error.
 LARGEST_LOSS = 0.01
+# Texts that ranges of activations are taken from.
+EXAMPLES = 300
 
 
 class QuantisationError(OfframpError):
@@ -45,11 +47,17 @@ def _listed(tier: TierModel) -> bool:
 def _quantised(tier: TierModel, texts: LabelledTexts, folder: Path) -> TierModel:
     target = folder / tier.spec.name / INT8_FOLDER
     encoder = TextEncoder.of(tier.tokenizer, tier.spec.max_tokens)
-    examples = encoder.encode([(text.text, text.pair) for text in texts.texts])
+    examples = encoder.encode([(text.text, text.pair) for text in _spread(texts.texts)])
     title = f"{tier.spec.name} tier to int8: stages"
     with progress.step(title, tier.network.stages) as bar:
         export_int8(tier.network, encoder, target, examples, bar.advance)
     return replace(tier, quantised=target)
+
+
+def _spread(texts: Sequence[Text]) -> list[Text]:
+    """EXAMPLES of the texts at even distances: a file may be sorted by label."""
+    places = np.linspace(0, len(texts) - 1, min(EXAMPLES, len(texts)))
+    return [texts[place] for place in places.astype(int)]
 
 
 def check(exact: Evidence, rounded: Evidence) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -61,7 +60,7 @@ def run(settings: RecalibrateSettings) -> Manifest:
     wanted = {DEFAULT_PRECISION, *settings.precisions}.union(*(t.readouts for t in manifest.tiers))
     with workplace(directory / ".calibrating") as unfinished:
         if INT8 in wanted:
-            ranging = part(texts.labels, settings.readout_share, settings.seed).readouts
+            ranging = part(texts, settings.readout_share, settings.seed).readouts
             tiers = quantise.quantised(tiers, texts.subset(ranging), unfinished)
         found = calibrate.calibrate(
             tiers,
@@ -76,7 +75,7 @@ def run(settings: RecalibrateSettings) -> Manifest:
         manifest = calibrate.enter(unfinished, replace(manifest, files=files), found)
         make_readable(unfinished)
         _move(unfinished, directory, tiers)
-    _note(directory, settings, len(texts))
+    card.note(directory, calibrated_on=source_name(settings.data), calibrated_texts=len(texts))
     card.render(directory, manifest)
     return manifest
 
@@ -95,10 +94,3 @@ def _move(unfinished: Path, directory: Path, tiers: Sequence[TierModel]) -> None
 def _unambiguous(texts: LabelledTexts) -> LabelledTexts:
     """Without texts that the file gives several labels equally often: nothing is right for them."""
     return texts.subset(np.flatnonzero(texts.targets.max(axis=1) > 0.5))
-
-
-def _note(directory: Path, settings: RecalibrateSettings, texts: int) -> None:
-    path = directory / card.TRAINING
-    record = json.loads(path.read_text(encoding="utf-8"))
-    record |= {"calibrated_on": source_name(settings.data), "held_out_texts": texts}
-    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -19,6 +19,12 @@ def check(settings: TrainSettings) -> None:
     """Raise OutputError where the bundle or its report could not be written, or not be served."""
     check_free(settings.out)
     _check_folder(settings.out, "--out")
+    out, checkpoint = settings.out.absolute(), settings.checkpoint
+    if checkpoint is not None and out in (checkpoint.absolute(), *checkpoint.absolute().parents):
+        raise OutputError(
+            f"--checkpoint {checkpoint} lies in --out {settings.out}, which appears when all is "
+            "done; name another folder with --checkpoint, or leave it out"
+        )
     if settings.report is not None:
         if settings.report.is_dir():
             raise OutputError(f"{settings.report} is a folder; name a file with --report")

@@ -64,7 +64,7 @@ def _models(prepared: Prepared, settings: TrainSettings) -> assemble.Models:
     reproduce(resolve(settings.device))
     torch.manual_seed(settings.seed)
     held_out = prepared.parts.held_out
-    places = part(held_out.labels, settings.readout_share, settings.seed)
+    places = part(held_out, settings.readout_share, settings.seed)
     trial = held_out.subset(np.union1d(places.readouts, places.choosing))
     fit, more = prepared.parts.fit, prepared.unlabelled
     network, tokenizer = large.train(fit, settings, more)

@@ -41,7 +41,10 @@ def report(written: str | None, out: Path) -> Path | None:
     """`--report`: a file, beside the bundle unless another is named; None for no report."""
     if written == "none":
         return None
-    return Path(written) if written else out.with_name(f"{out.name}-report.html")
+    if written:
+        return Path(written)
+    out = out if out.name else out.absolute()
+    return out.with_name(f"{out.name}-report.html")
 
 
 def renamed(pairs: Sequence[str]) -> dict[str, str]:

@@ -47,7 +47,14 @@ def open_dataset(written: str) -> Table:
     wanted = parse(written)
     try:
         found = _load(datasets, wanted)
-    except (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError) as error:
+    # RuntimeError: a dataset that comes as a script.
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+        datasets.exceptions.DatasetsError,
+    ) as error:
         raise DataError(
             f"{written}: is no file here, and cannot be had as a dataset ({_sentence(error)}); "
             "write name, name:config, name@split, or the path of a file"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from training.data.texts import LabelledTexts, Text
 MEND = "remove the row or fill it in"
 # More labels than this, with hardly two texts to each, are no classes: the column is another one.
 MANY_LABELS = 20
+WHOLE_NUMBER = re.compile(r"-?\d{1,18}")
 NAMED = 10
 
 
@@ -119,9 +121,9 @@ def _names(title: str, examples: Sequence[Example], classes: Sequence[str]) -> t
             f"{title}: {len(found):,} labels for {len(examples):,} rows are no classes; "
             "name the column of the label with --label-column"
         )
-    if classes:
+    if found <= set(classes):
         return tuple(name for name in dict.fromkeys(classes) if name in found)
-    if all(name.lstrip("-").isdecimal() for name in found):
+    if all(map(WHOLE_NUMBER.fullmatch, found)):
         return tuple(sorted(found, key=int))
     return tuple(sorted(found))
 
@@ -157,8 +159,9 @@ def _distinct(examples: Sequence[Example], names: tuple[str, ...]) -> LabelledTe
     for row, per_label in enumerate(counts.values()):
         for place, count in per_label.items():
             targets[row, place] = count
-    targets /= targets.sum(axis=1, keepdims=True)
-    return LabelledTexts(tuple(counts), targets, names, rows=len(examples))
+    repeats = targets.sum(axis=1)
+    targets /= repeats[:, None]
+    return LabelledTexts(tuple(counts), targets, names, repeats=repeats.astype(np.int64))
 
 
 def listed(names: Sequence[str]) -> str:

@@ -23,17 +23,30 @@ class LabelledTexts:
 
     targets: (N, C); a row is one-hot unless the file gives the same text several labels.
     class_weights: (C,) how much each label counts in a loss; None for all alike.
-    rows: how many rows of a file the texts come from, repeated ones and all; 0 if not known.
+    repeats: (N,) how many rows of a file each text stands for; None for one each.
     """
 
     texts: tuple[Text, ...]
     targets: NDArray[np.float32]
     label_names: tuple[str, ...]
     class_weights: NDArray[np.float32] | None = None
-    rows: int = 0
+    repeats: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def rows(self) -> int:
+        """How many rows of a file the texts come from, repeated ones and all."""
+        return len(self) if self.repeats is None else int(self.repeats.sum())
+
+    def by_row(self) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+        """For every row (R,) of the file, text by text: the index of its text, and its label."""
+        repeats = np.ones(len(self)) if self.repeats is None else self.repeats
+        counts = np.rint(self.targets * repeats[:, None]).astype(np.int64)
+        places, labels = np.nonzero(counts)
+        times = counts[places, labels]
+        return np.repeat(places, times), np.repeat(labels, times)
 
     @property
     def pairs(self) -> bool:
@@ -55,4 +68,5 @@ class LabelledTexts:
         """The texts at `indices`, in that order."""
         chosen = tuple(self.texts[i] for i in indices)
         targets = self.targets[np.asarray(indices, dtype=int)]
-        return replace(self, texts=chosen, targets=targets, rows=0)
+        repeats = None if self.repeats is None else self.repeats[np.asarray(indices, dtype=int)]
+        return replace(self, texts=chosen, targets=targets, repeats=repeats)

@@ -77,7 +77,7 @@ def section(
             rule=group.rule,
             examples=tuple(
                 _example(sources, texts[row], thresholds, row)
-                for row in group.rows[:count].tolist()
+                for row in _different(group.rows, texts)[:count]
             ),
         )
         for group in groups(sources, thresholds)
@@ -94,6 +94,14 @@ def section(
         ),
         blocks=tuple(shown),
     )
+
+
+def _different(rows: Rows, texts: Sequence[Text]) -> list[int]:
+    """The rows, of each text the first: a file may hold a text many times."""
+    first: dict[Text, int] = {}
+    for row in rows.tolist():
+        first.setdefault(texts[row], row)
+    return list(first.values())
 
 
 def _example(sources: Sources, text: Text, thresholds: tuple[float, ...], row: int) -> page.Example:

@@ -20,7 +20,7 @@ LEAST_LABELLED = 0.08
 
 def section(sources: Sources) -> Section:
     """Shares of the exits at every setting of the dial that the cascade can do."""
-    settings = dial(sources.evidence, sources.measured, sources.measure, SPEEDUPS)
+    settings = dial(sources.choosing, sources.measured, sources.measure, SPEEDUPS)
     return Section(
         anchor="mix",
         title="Where texts leave",

@@ -59,7 +59,7 @@ def write(
     held_out, readout_share, seed: what `training.calibrate` took the evidence from: bundles hold no
     texts.
     """
-    parts = part(held_out.labels, readout_share, seed)
+    parts = part(held_out, readout_share, seed)
     rows = np.union1d(parts.choosing, parts.certifying)
     settings = ReportSettings(bundle, out)
     return _written(_own(settings, [held_out.texts[row] for row in rows]), settings)
@@ -89,8 +89,8 @@ def _scored(settings: ReportSettings, data: Path | str) -> Sources:
         measured=scored.examples,
         measure=settings.measure,
         data=source_name(data),
-        texts=scored.texts.texts,
-        seconds=seconds_to_exits(scored.tiers, scored.texts.texts, settings.precision),
+        texts=scored.texts,
+        seconds=seconds_to_exits(scored.tiers, scored.texts, settings.precision),
         precision=settings.precision,
     )
 

@@ -140,3 +140,13 @@ def test_calibrating_keeps_the_stages(exported: Path, tmp_path: Path) -> None:
     assert "large/openvino/stage0.xml" in manifest.files
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in bundle.rglob("*"))
     assert open_tier(bundle, "large", Wish("fp32", "openvino")).backend.stages == 3
+
+
+def test_what_a_killed_export_left_is_no_hindrance(tiny_bundle: Path, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "reviews"))
+    left = bundle / "small" / export.STAGES
+    left.mkdir(exist_ok=True)
+    (left / "stage0.xml").write_text("half a stage")
+    manifest = export.run(bundle)
+    verify_tier(bundle, manifest, "small")
+    assert read_manifest(bundle).id == manifest.id

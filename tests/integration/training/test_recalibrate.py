@@ -89,7 +89,11 @@ def test_the_models_stay_as_they_are_and_the_card_tells(in_bf16: Path, tiny_bund
     assert manifest.files == read_manifest(tiny_bundle).files
     card = (in_bf16 / "README.md").read_text()
     assert manifest.id in card
-    assert "of `reviews.tsv`" in card
+    assert "texts of `reviews.tsv`, which replace those held out" in card
+    made, before = (
+        json.loads((bundle / "training.json").read_text()) for bundle in (in_bf16, tiny_bundle)
+    )
+    assert made["held_out_texts"] == before["held_out_texts"] != made["calibrated_texts"]
     assert "Figures on evidence in bf16" in card
     assert set(json.loads((in_bf16 / "metrics.json").read_text())) == {
         "evidence",

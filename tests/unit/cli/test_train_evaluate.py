@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -38,6 +39,32 @@ def test_a_bundle_is_trained_as_the_options_say(offramp, tmp_path, backbone):
     ]
     assert {tier.max_tokens for tier in manifest.tiers} == {32}
     assert {"small/openvino/stage0.xml", "large/openvino/stage1.xml"} < manifest.files.keys()
+
+
+def test_every_row_counts_also_where_texts_come_twice(offramp, tiny_bundle, tmp_path):
+    data = tmp_path / "twice.tsv"
+    rows = [("0", "dull"), ("1", "dull"), *[("1", "a gorgeous film")] * 3, ("0", "a gorgeous film")]
+    data.write_text("".join(f"{a}\t{b}\n" for a, b in [("label", "text"), *rows]))
+    done = offramp("evaluate", tiny_bundle, data, "--json")
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["examples"] == 6
+    accuracies = {round(6 * one["accuracy"], 9) for one in found["exits"]}
+    assert accuracies <= {2, 4}, "one right of 'dull', three or one of the other"
+
+
+def test_a_bundle_whose_record_is_cut_off_is_told(offramp, tiny_bundle, tmp_path):
+    bundle = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    (bundle / "training.json").write_text('{"data": ')
+    done = offramp("evaluate", bundle, REVIEWS)
+    assert done.exit_code == 1
+    assert "training.json cannot be read" in done.stderr
+
+
+def test_the_folder_that_one_stands_in_is_no_place_for_a_bundle(offramp):
+    done = offramp("train", REVIEWS, "--out", ".")
+    assert done.exit_code == 1
+    assert "exists already; choose another --out" in done.stderr
 
 
 def test_brackets_in_labels_and_folders_are_shown_as_they_are(offramp, tmp_path, backbone):

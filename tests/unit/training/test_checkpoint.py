@@ -125,3 +125,24 @@ def test_without_a_folder_nothing_is_kept() -> None:
 def test_the_folder_goes_when_the_run_has_ended(tmp_path: Path) -> None:
     kept(tmp_path / "c").remove()
     assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["train.json", ".hidden", "run.json", "clock.json", "model.pt", "vectors.npy"]
+)
+def test_a_folder_of_somebody_else_is_neither_claimed_nor_touched(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text('{"label": "a"}')
+    with pytest.raises(CheckpointError, match="holds no checkpoint of a run; name another"):
+        Checkpoint(tmp_path).claim(IDENTITY)
+    assert (tmp_path / name).read_text() == '{"label": "a"}'
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_came_to_lie_beside_a_checkpoint_stays(tmp_path: Path) -> None:
+    checkpoint = kept(tmp_path / "c")
+    (tmp_path / "c" / "notes.txt").write_text("mine")
+    (tmp_path / "c" / ".large.pt-x1y2").write_text("what a killed run left")
+    checkpoint.remove()
+    assert [path.name for path in (tmp_path / "c").iterdir()] == ["notes.txt"]

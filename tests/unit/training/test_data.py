@@ -45,6 +45,14 @@ def test_a_text_given_several_labels_becomes_one_with_their_shares(tmp_path: Pat
     assert data.targets[0] == pytest.approx([1 / 3, 2 / 3])
     assert data.labels.tolist() == [1, 0]
     assert data.rows == 4
+    places, labels = data.by_row()
+    assert sorted(zip(places.tolist(), labels.tolist(), strict=True)) == [
+        (0, 0),
+        (0, 1),
+        (0, 1),
+        (1, 0),
+    ]
+    assert data.subset([1]).rows == 1
 
 
 @pytest.mark.parametrize(
@@ -99,6 +107,22 @@ def test_class_names_of_a_parquet_file_are_its_labels(tmp_path: Path, tickets) -
     data = read_labelled(tmp_path / "d.parquet", rename={"a": "A"})
     assert data.label_names == ("z", "A"), "in the dataset's order, without those that never occur"
     assert data.labels.tolist() == [1, 0, 1]
+
+
+def test_class_names_that_are_not_those_of_the_rows_do_not_count(tmp_path: Path, tickets) -> None:
+    tickets.to_parquet(tmp_path / "old.parquet")
+    table = parquet.read_table(tmp_path / "old.parquet")
+    written = table.set_column(1, "label", pyarrow.array(["yes", "no", "yes"]))
+    parquet.write_table(
+        written.replace_schema_metadata(table.schema.metadata), tmp_path / "d.parquet"
+    )
+    assert read_labelled(tmp_path / "d.parquet").label_names == ("no", "yes")
+
+
+@pytest.mark.parametrize("odd", ["--1", "9" * 5000])
+def test_labels_that_only_look_like_numbers_are_names(tmp_path: Path, odd: str) -> None:
+    path = write(tmp_path, "d.tsv", f"label\ttext\n{odd}\tone\n1\ttwo\n")
+    assert set(read_labelled(path).label_names) == {odd, "1"}
 
 
 def test_a_folder_of_the_datasets_library_is_read(tmp_path: Path, tickets) -> None:

@@ -111,6 +111,14 @@ def test_a_label_that_the_held_out_part_lacks_is_told(settings, capsys) -> None:
     assert "no held-out example of: 'rare'" in capsys.readouterr().err
 
 
+def test_pairs_that_hang_together_are_told(settings, tmp_path, capsys) -> None:
+    pairs = [(f"question {i // 2}", f"answer {(i + 1) // 2 % 400}") for i in range(800)]
+    rows = "".join(f"{i % 2}\t{one}\t{other}\n" for i, (one, other) in enumerate(pairs))
+    (tmp_path / "pairs.tsv").write_text(f"label\ttext\ttext_pair\n{rows}")
+    prepare(settings(data=tmp_path / "pairs.tsv", rename={}))
+    assert "share a text with a pair that is trained on" in capsys.readouterr().err
+
+
 def test_unlabelled_texts_are_new_ones(settings, tmp_path, capsys) -> None:
     known = [text for _, text in reviews(0, 600)]
     unlabelled = tmp_path / "more.txt"
@@ -172,6 +180,8 @@ def test_half_labelled_texts_are_never_held_out(settings) -> None:
     [
         ({"out": "file/out"}, r"file is no folder; choose another --out"),
         ({"report": "file/page.html"}, r"file is no folder; choose another --report"),
+        ({"checkpoint": "out"}, r"--checkpoint .* lies in --out .*; name another folder"),
+        ({"checkpoint": "out/kept"}, r"--checkpoint .* lies in --out .*; name another folder"),
         ({"report": "folder"}, r"folder is a folder; name a file with --report"),
         ({"name": "my reviews"}, r"no route can be called 'my reviews'; .*: give --name"),
     ],

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.support.evidence import make_evidence
-from training.quantise import QuantisationError, check
+from training.data import Text
+from training.quantise import EXAMPLES, QuantisationError, _spread, check
 
 
 def wronged(evidence, place, count):
@@ -32,3 +33,11 @@ def test_what_loses_more_is_refused_by_name():
         QuantisationError, match=rf"exit {evidence.exit_names[1]} loses 3\.0 points"
     ):
         check(evidence, wronged(evidence, 1, 30))
+
+
+def test_ranges_come_from_all_over_a_file():
+    texts = [Text(f"{i}") for i in range(3000)]
+    places = [int(text.text) for text in _spread(texts)]
+    assert (places[0], places[-1], len(places)) == (0, 2999, EXAMPLES)
+    assert max(np.diff(places)) <= 11
+    assert _spread(texts[:7]) == texts[:7]

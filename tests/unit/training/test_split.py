@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from training.data import LabelledTexts, Text
 from training.fragments import FragmentIndex, whole, words_of
-from training.groups import groups
+from training.groups import groups, still_tied
 from training.split import apart, quotas, split
 
 
@@ -160,6 +160,61 @@ def test_what_stands_in_a_validation_file_leaves_training() -> None:
 def test_a_pair_is_not_given_away_by_one_of_its_texts() -> None:
     texts = [Text("a man sleeps", "he rests"), Text("a man sleeps", "he runs")]
     assert apart(texts, [Text("a man sleeps", "he rests")]).tolist() == [1]
+
+
+def test_texts_that_differ_in_punctuation_stay_together() -> None:
+    texts = [Text(t) for i in range(40) for t in (f"Film {i}: great", f"film {i} great.")]
+    parts = split(with_labels(texts, [0, 0, 1, 1] * 20), 0.25, 0)
+    held = {i // 2 for i in parts.held_out.tolist()}
+    assert len(parts.held_out) == 20
+    assert held.isdisjoint({i // 2 for i in parts.train.tolist()})
+
+
+def test_texts_of_signs_alone_are_told_apart() -> None:
+    assert words_of(Text(":)")) != words_of(Text(":("))
+    assert words_of(Text("ﬁne, ０")) == words_of(Text("Fine 0"))
+
+
+def test_a_long_fragment_leaves_training_too() -> None:
+    long = [" ".join(f"w{i}x{j}" for j in range(200)) for i in range(60)]
+    texts = [Text(t) for text in long for t in (text, " ".join(text.split()[20:150]))]
+    parts = split(with_labels(texts, [0, 0, 1, 1] * 30), 0.25, 0)
+    held = {i // 2 for i in parts.held_out.tolist()}
+    assert len(parts.held_out) == 15
+    assert held.isdisjoint({i // 2 for i in parts.train.tolist()})
+
+
+def test_pairs_with_their_sides_swapped_stay_together() -> None:
+    texts = [
+        pair
+        for i in range(60)
+        for pair in (Text(f"one {i}", f"two {i}"), Text(f"two {i}", f"one {i}"))
+    ]
+    parts = split(with_labels(texts, [0, 1] * 60), 0.25, 0)
+    held = {i // 2 for i in parts.held_out.tolist()}
+    assert len(parts.held_out) == 30
+    assert held.isdisjoint({i // 2 for i in parts.train.tolist()})
+    assert apart(texts, [texts[0]]).tolist() == list(range(2, 120))
+
+
+def test_a_text_ties_pairs_whichever_side_of_them_it_is() -> None:
+    texts = [Text("a", "b"), Text("c", "a"), Text("d", "c"), Text("e", "f"), *fillers(60)]
+    found = groups(texts).tolist()
+    assert found[0] == found[1] == found[2] != found[3]
+
+
+def test_ties_that_are_left_are_counted() -> None:
+    chain = [Text(f"premise {i // 2}", f"hypothesis {(i + 1) // 2}") for i in range(200)]
+    parts = split(with_labels(chain, [0, 1] * 100), 0.2, 0)
+    held = [chain[i] for i in parts.held_out]
+    trained = {side for i in parts.train for side in (chain[i].text, chain[i].pair)}
+    expected = sum(bool(trained & {text.text, text.pair}) for text in held)
+    assert still_tied(chain, parts.train, parts.held_out) == expected > 0
+    assert still_tied(fillers(60), range(30), range(30, 60)) == 0
+
+
+def fillers(count: int) -> list[Text]:
+    return [Text(f"premise {i}", f"hypothesis {i}") for i in range(count)]
 
 
 @given(texts=sentences)

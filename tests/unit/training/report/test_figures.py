@@ -82,7 +82,7 @@ def test_tiles_and_summary_say_the_recommended_setting(page, settings, sources):
 
 
 def test_shares_along_the_dial_are_those_of_evaluate(section, sources):
-    points = dial(sources.evidence, sources.measured, sources.measure, SPEEDUPS)
+    points = dial(sources.choosing, sources.measured, sources.measure, SPEEDUPS)
     shown = tables(section("mix"))["The numbers"]
     assert len(shown.rows) == len(points)
     for row, point in zip(shown.rows, points, strict=True):

@@ -35,7 +35,9 @@ def test_texts_of_a_training_stand_beside_their_own_evidence(tmp_path):
     count = len(evidence.labels)
     # Among the held-out texts are those that fitted the readouts: evidence has none of them.
     labels = np.random.default_rng(1).integers(0, 2, 2 * count)
-    parts = part(labels, 0.5, seed=3)
+    names, targets = ("negative", "positive"), np.eye(2, dtype=np.float32)[labels]
+    unmarked = LabelledTexts(tuple(Text(f"{row}") for row in range(2 * count)), targets, names)
+    parts = part(unmarked, 0.5, seed=3)
     rows = np.union1d(parts.choosing, parts.certifying)
     assert len(rows) == count
     own = replace(evidence, labels=labels[rows], certifies=np.isin(rows, parts.certifying))
@@ -44,7 +46,7 @@ def test_texts_of_a_training_stand_beside_their_own_evidence(tmp_path):
         Text(f"held out as {row}: {'certifies' if row in parts.certifying else 'does not'}")
         for row in range(2 * count)
     )
-    held_out = LabelledTexts(texts, np.eye(2, dtype=np.float32)[labels], ("negative", "positive"))
+    held_out = LabelledTexts(texts, targets, names)
     out = tmp_path / "report.html"
     page = write(bundle, out, held_out, readout_share=0.5, seed=3).read_text(encoding="utf-8")
     shown = re.findall(r"held out as (\d+): (.*?)</blockquote>.*?labelled <b>(\w+)</b>", page, re.S)
