@@ -12,11 +12,15 @@ import uvloop
 
 from offramp.errors import BundleError, ConfigError
 from offramp.rpc.serving import configure_logging, run
+from offramp.rpc.signals import leave_until_ready
 from router.app import Router
 
 
 def main() -> int:
     """Serve until a signal; 2 where config, bundle or tiers cannot be used."""
+    leave_until_ready()
+    # Until it serves: the file is compared with what was read as soon as the tiers are there.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     parser = argparse.ArgumentParser(prog="python -m router", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, metavar="FILE")
     parser.add_argument("--address", metavar="HOST:PORT", help="in place of server.address")

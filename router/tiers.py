@@ -133,7 +133,8 @@ class Tier:
                 raise BundleError(
                     f"tier {self.name!r} at {self.address} computes in {said.precision} now, but "
                     f"thresholds in force are from evidence in {self.description.precision}; "
-                    "restart the router, or the tier as it was"
+                    f"restart the router, or the tier with `precision: "
+                    f"{self.description.precision}` under `engine`"
                 )
             self.description = said
         except BundleError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -15,9 +14,8 @@ from pydantic import ValidationError
 from offramp.config import load
 from offramp.errors import BundleError, ConfigError
 from offramp.rpc.serving import configure_logging, run
+from offramp.rpc.signals import leave_until_ready
 from services.settings import TierSettings
-
-log = logging.getLogger(__name__)
 
 UNUSABLE = 2
 # The compute thread gives up the GIL at every tensor operation and must get it back; with Python's
@@ -31,13 +29,15 @@ examples:
       --address 127.0.0.1:0 --metrics-address 127.0.0.1:0
 
 When it is warmed up it prints one line of JSON with the addresses it serves at.
-SIGTERM or SIGINT: it takes no new texts, finishes those in flight, and ends with code 0.
+SIGTERM or SIGINT: it takes no new texts, finishes those in flight, and ends with code 0; before it
+is ready it ends at once, with the same code.
 Exit code 2: the config or the bundle cannot be used; the last line on stderr says what to do.
 """
 
 
 def main(service: str, description: str | None, arguments: Sequence[str] | None = None) -> None:
     """Run the tier named by the service until it is told to stop."""
+    leave_until_ready()
     options = _parser(service, description).parse_args(arguments)
     configure_logging()
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
@@ -48,8 +48,6 @@ def main(service: str, description: str | None, arguments: Sequence[str] | None 
     except (BundleError, ConfigError) as error:
         print(error, file=sys.stderr)
         sys.exit(UNUSABLE)
-    except KeyboardInterrupt:
-        log.info("stopped before the tier was ready")
 
 
 async def _serve(service: str, settings: TierSettings) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 from rich.console import Console
 
@@ -17,9 +19,11 @@ from cli.launch.suite import Suite
 from cli.launch.workspace import Workspace
 from offramp.client import AsyncClient, Classification
 from offramp.config import load
-from offramp.errors import ConfigError
+from offramp.errors import ConfigError, OfframpError
 from offramp.rpc.addresses import obstacle
 from services.settings import TierSettings
+
+Found = TypeVar("Found")
 
 SAMPLES = (
     "a gorgeous, witty, seductive movie",
@@ -41,16 +45,19 @@ async def run(workspace: Workspace, demo: bool) -> int:
     stop = _stop_event(suite)
     try:
         with board:
-            ready = await _start(suite, stop)
+            ready = await _unless(stop, suite.start())
         if ready is not None:
             _tell(console, workspace, logs, ready)
             if demo:
-                await _demonstrate(console, ready["router"].address)
+                await _unless(stop, _show(board, console, ready["router"].address))
             await stop.wait()
     except Died as died:
         fail(str(died))
         await suite.stop()
         return 1
+    except Exception:
+        await suite.stop()
+        raise
     console.print("draining …")
     if not await suite.stop():
         fail(f"a service did not end in time and was killed; its log is in {logs}")
@@ -97,16 +104,16 @@ def _stop_event(suite: Suite) -> asyncio.Event:
     return stop
 
 
-async def _start(suite: Suite, stop: asyncio.Event) -> dict[str, Ready] | None:
-    """Start the suite, unless a signal comes first."""
-    starting = asyncio.create_task(suite.start())
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, Found]) -> Found | None:
+    """What the work gives; None where a signal comes first, which ends it."""
+    working = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    if starting in done:
-        return starting.result()
-    starting.cancel()
-    await asyncio.gather(starting, return_exceptions=True)
+    if working in done:
+        return working.result()
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
     return None
 
 
@@ -132,6 +139,14 @@ def _tell(console: Console, workspace: Workspace, logs: Path, ready: dict[str, R
         "Ctrl-C stops everything.",
     ]
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+
+
+async def _show(board: Board, console: Console, address: str) -> None:
+    """The demonstration. What is served does not depend on it: where it fails, that is told."""
+    try:
+        await _demonstrate(console, address)
+    except OfframpError as error:
+        board.note(f"warning: the samples were not classified ({error}); everything still runs")
 
 
 async def _demonstrate(console: Console, address: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import random
 import socket
 from collections.abc import Iterator, Sequence
@@ -19,12 +21,14 @@ from offramp.decision.frontier import Frontier
 from offramp.errors import ConfigError
 from offramp.rpc.addresses import host_and_port, is_unix, unix_address
 from router.config import RouterSettings
+from services.settings import TierSettings
 
 SPEEDUP = 4
 DEFAULT_HOST, DEFAULT_PORT, DEFAULT_METRICS_PORT = "127.0.0.1", 50051, 9464
 # Below those that the system gives to outgoing connections, which might take one of them before the
 # services listen.
 FREE_PORTS = range(20_000, 32_000)
+LOCK = ".lock"
 MARK = "# Written by `offramp up`, checksum "
 
 
@@ -68,9 +72,12 @@ class Workspace:
 def prepare(directory: Path, wishes: Wishes, default_bundle: Path) -> Workspace:
     """Write the config files, or keep them where one was edited.
 
-    Raises ConfigError where an edited file says otherwise than the command line, or is wrong, and
-    BundleError where there is no bundle to write a config for.
+    The folder belongs to this process from then on. Raises ConfigError where another one runs from
+    it, or an edited file says otherwise than the command line, or is wrong, and BundleError where
+    there is no bundle to write a config for.
     """
+    directory.mkdir(parents=True, exist_ok=True)
+    _claim(directory)
     edited = [path for path in sorted(directory.glob("*.yaml")) if not _is_unedited(path)]
     router = directory / "router.yaml"
     if edited and router.exists():
@@ -82,14 +89,30 @@ def prepare(directory: Path, wishes: Wishes, default_bundle: Path) -> Workspace:
                 "or choose another --config-dir"
             )
         return Workspace(directory, settings, edited=True)
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, content in _contents(directory, wishes, default_bundle).items():
+    for name, content in _contents(directory, wishes, default_bundle, edited).items():
         (directory / name).write_text(f"{MARK}{_hash(content)}\n{content}", encoding="utf-8")
     return Workspace(directory, load(router, RouterSettings), edited=False)
 
 
-def _contents(directory: Path, wishes: Wishes, default_bundle: Path) -> dict[str, str]:
-    """What to write, by file name."""
+def _claim(directory: Path) -> None:
+    """Keep others out of a folder for as long as this process lives: its router reads the files."""
+    try:
+        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        return  # nobody can write here: nothing needs to be kept
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the process's own, not the descriptor's
+    except OSError:
+        os.close(lock)
+        raise ConfigError(
+            f"another `offramp up` runs from {directory}: stop it, or choose another --config-dir"
+        ) from None
+
+
+def _contents(
+    directory: Path, wishes: Wishes, default_bundle: Path, edited: Sequence[Path]
+) -> dict[str, str]:
+    """What to write, by file name; nothing for a file that was edited."""
     bundle = (wishes.bundle or default_bundle).resolve()
     manifest = read_manifest(bundle)
     names = ["router", *(tier.name for tier in manifest.tiers)]
@@ -99,11 +122,15 @@ def _contents(directory: Path, wishes: Wishes, default_bundle: Path) -> dict[str
     addresses = {name: f"{host}:{port}" for name, port in zip(names, ports, strict=True)}
     # The router alone calls the tiers: over a Unix socket, which other users cannot connect to.
     for name in names[1:]:
-        addresses[name] = unix_address(directory / f"{name}.sock") or addresses[name]
+        if (kept := directory / f"{name}.yaml") in edited:
+            addresses[name] = load(kept, TierSettings).server.address
+        else:
+            addresses[name] = unix_address(directory / f"{name}.sock") or addresses[name]
     pages = {name: f"{host}:{port}" for name, port in zip(names, metrics, strict=True)}
     written = {
         f"{name}.yaml": templates.tier(name, addresses[name], pages[name], bundle)
         for name in names[1:]
+        if directory / f"{name}.yaml" not in edited
     }
     tiers = {name: addresses[name] for name in names[1:]}
     route = templates.Route(manifest.name, bundle, _objective(bundle, manifest))

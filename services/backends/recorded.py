@@ -10,6 +10,7 @@ Not measured: no GPU was at hand. Tests run all of it on the CPU but the recorde
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -26,32 +27,60 @@ Recorder: TypeAlias = Callable[[Callable[[], Outputs]], tuple[Callable[[], None]
 
 # Runs before recording, in which libraries choose and set up their kernels.
 WARM_UP = 3
+# What the inputs and outputs of recordings may fill. Shapes are many (some hundred per stage),
+# those that come up day by day are few: beyond it, what was not used for longest is dropped.
+MOST_BYTES = 2 * 2**30
 
 
 class RecordedStages:
     """The stages of a network, each recorded when a shape comes up for the first time.
 
+    Recordings are kept up to MOST_BYTES, and none where memory runs out.
     A network that cannot be recorded (it looks at its numbers while it runs) runs as it is.
     """
 
     def __init__(self, network: StagedNetwork, record: Recorder) -> None:
         self._network = network
         self._record: Recorder | None = record
-        self._recordings: dict[tuple[int, torch.Size], _Recording] = {}
+        self._recordings: OrderedDict[tuple[int, torch.Size], _Recording] = OrderedDict()
+        self._most_bytes = MOST_BYTES
 
     def run_stage(self, stage: int, rows: RowStates) -> Outputs:
         """As the network's own; what it returns stays as it is."""
+        try:
+            recording = self._recording(stage, rows)
+            if recording is not None:
+                return recording(rows)
+        except torch.OutOfMemoryError as error:
+            log.warning("out of memory: what was recorded is dropped (%s)", error)
+            self._recordings.clear()
+            torch.cuda.empty_cache()
+        return self._network.run_stage(stage, rows)
+
+    def _recording(self, stage: int, rows: RowStates) -> _Recording | None:
+        """The recording of a stage for these rows, made where there is none yet."""
         key = (stage, rows.hidden.shape)
         if key not in self._recordings and self._record is not None:
             try:
                 self._recordings[key] = _Recording(
                     lambda given: self._network.run_stage(stage, given), rows, self._record
                 )
+            except torch.OutOfMemoryError:
+                raise
             except RuntimeError as error:
                 log.warning("this network cannot be recorded (%s): its kernels run singly", error)
                 self._record = None
-        recording = self._recordings.get(key)
-        return self._network.run_stage(stage, rows) if recording is None else recording(rows)
+            self._forget()
+        if key in self._recordings:
+            self._recordings.move_to_end(key)
+        return self._recordings.get(key)
+
+    def _forget(self) -> None:
+        """Drop what was not used for longest, until the newest fit."""
+        held = sum(recording.bytes for recording in self._recordings.values())
+        while held > self._most_bytes and len(self._recordings) > 1:
+            _, oldest = self._recordings.popitem(last=False)
+            held -= oldest.bytes
 
 
 class _Recording:
@@ -62,6 +91,9 @@ class _Recording:
     ) -> None:
         self._given = _copied(rows)
         self._replay, self._found = record(lambda: run(self._given))
+        states, logits = self._found
+        kept = (*_tensors(self._given), *_tensors(states), logits)
+        self.bytes = sum(tensor.nbytes for tensor in kept)
 
     def __call__(self, rows: RowStates) -> Outputs:
         self._given.hidden.copy_(rows.hidden)
@@ -72,8 +104,12 @@ class _Recording:
         return _copied(states), logits.clone()
 
 
+def _tensors(states: RowStates) -> tuple[Tensor, Tensor, Tensor]:
+    return states.hidden, states.attention_mask, states.pooled
+
+
 def _copied(states: RowStates) -> RowStates:
-    return RowStates(states.hidden.clone(), states.attention_mask.clone(), states.pooled.clone())
+    return RowStates(*(tensor.clone() for tensor in _tensors(states)))
 
 
 def cuda_recorder() -> Recorder:

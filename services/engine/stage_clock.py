@@ -12,6 +12,9 @@ from offramp.decision.cost import CostCurve
 
 # Weight of the newest batch in the running correction.
 LEARNING_RATE = 0.2
+# A batch counts as at most so many times as slow as expected: one that a pause of the machine held
+# up says nothing of the next. What stays slow is learned all the same, in a few batches more.
+SLOWEST = 2.0
 # How much of the correction stays each time it alone kept a stage from being begun.
 RELAXATION = 0.8
 NOTHING = CostCurve()
@@ -65,8 +68,10 @@ class StageClock:
         """Learn from a batch that ran."""
         modelled = self._curves[stage].seconds(rows, tokens) if self._curves else 0.0
         if modelled > 0.0:
-            ratio = seconds / modelled
-            self._corrections[stage] += LEARNING_RATE * (ratio - self._corrections[stage])
+            correction = self._corrections[stage]
+            # From below the curve, where `relax` may have led, it comes back at full pace.
+            ratio = min(seconds / modelled, SLOWEST * max(correction, 1.0))
+            self._corrections[stage] += LEARNING_RATE * (ratio - correction)
 
     def relax(self, stage: int) -> None:
         """Expect less: a stage that is never begun could not teach that it became faster."""

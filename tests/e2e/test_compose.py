@@ -90,11 +90,23 @@ def test_an_image_starts_the_module_with_the_mounted_config(name, stages):
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_an_image_exposes_and_probes_the_ports_of_the_config(name, stages, servers):
+def test_an_image_exposes_the_ports_of_the_config(name, stages, servers):
     stage = stages[SERVICES[name]["build"]["target"]]
     grpc, metrics = port_of(servers[name].address), port_of(servers[name].metrics_address)
     assert f"EXPOSE {grpc} {metrics}\n" in stage
-    assert f'"offramp.rpc.probe", "127.0.0.1:{grpc}"]' in stage
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_an_image_probes_what_the_config_says_with_its_tls(name, stages):
+    stage = stages[SERVICES[name]["build"]["target"]]
+    config = re.search(r'^CMD \["--config", "(\S+)"\]$', stage, re.MULTILINE)
+    assert config is not None
+    assert f'"offramp.rpc.probe", "--config", "{config[1]}"]' in stage
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_process_is_not_the_one_that_the_kernel_hides_signals_from(name):
+    assert SERVICES[name]["init"] is True
 
 
 def test_only_router_and_prometheus_are_published_and_on_loopback_only(servers):

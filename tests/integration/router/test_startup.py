@@ -109,6 +109,41 @@ async def test_a_signal_while_tiers_are_waited_for_ends_the_process_quietly(stac
     await stack.small.stop()
 
 
+async def test_a_signal_while_policies_are_solved_ends_the_process_quietly():
+    busy = (
+        "import time\nfrom router import __main__\n"
+        "def solve(*_, **__): print('there', flush=True); time.sleep(600)\n"
+        "__main__.Router = solve\n"
+        "raise SystemExit(__main__.main())"
+    )
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", busy, "--config", "none.yaml"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await running.stdout.readline()
+    running.send_signal(signal.SIGTERM)
+    _, said = await running.communicate()
+    assert running.returncode == 0
+    assert b"Traceback" not in said
+
+
+async def test_a_sighup_while_tiers_are_waited_for_is_survived_and_no_edit_is_lost(stack):
+    await stack.small.start()
+    await stack.large.start()
+    await stack.large.stop()
+    stack.write()
+    async with process(stack) as running:
+        await until(running, b"tier small")
+        stack.write(policy={"objective": {"threshold": 0.98}})
+        running.send_signal(signal.SIGHUP)
+        await stack.large.start()
+        assert (await ready(running))["event"] == "ready"
+        await until(running, b"policy version 2")
+    await stack.small.stop()
+    await stack.large.stop()
+
+
 async def start_error(stack, kind: type[Exception]) -> str:
     """What start-up says when it stops."""
     router = Router(stack.config)

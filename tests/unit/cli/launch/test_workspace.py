@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,7 +33,7 @@ def written(folder, tiny_bundle):
 def test_the_first_run_writes_a_file_per_service_that_its_service_accepts(
     written, folder, tiny_bundle
 ):
-    assert sorted(path.name for path in folder.iterdir()) == [
+    assert sorted(path.name for path in folder.glob("*.yaml")) == [
         "large.yaml",
         "router.yaml",
         "small.yaml",
@@ -103,6 +106,71 @@ def test_an_edited_tier_file_keeps_the_others_in_step_with_it(written, folder, t
     before = written.file("router").read_text()
     assert prepare(folder, Wishes(), tiny_bundle).edited
     assert written.file("router").read_text() == before
+
+
+def test_an_edited_tier_file_survives_that_the_router_s_is_written_anew(
+    written, folder, tiny_bundle
+):
+    edit(written.file("large"), "max_batch: null", "max_batch: 8")
+    kept = edit(written.file("large"), f"unix:{folder}/large.sock", "127.0.0.1:6123")
+    written.file("router").unlink()
+    again = prepare(folder, Wishes(port=6400), tiny_bundle)
+    assert written.file("large").read_text() == kept
+    assert again.settings.server.address == "127.0.0.1:6400"
+    assert {name: tier.address for name, tier in again.settings.tiers.items()} == {
+        "small": f"unix:{folder}/small.sock",
+        "large": "127.0.0.1:6123",
+    }
+
+
+PREPARES = """
+import sys
+from pathlib import Path
+from cli.launch.workspace import Wishes, prepare
+from offramp.errors import ConfigError
+try:
+    prepare(Path(sys.argv[1]), Wishes(port=int(sys.argv[2])), Path(sys.argv[3]))
+    print("prepared", flush=True)
+    sys.stdin.read()
+except ConfigError as error:
+    print(error)
+"""
+
+
+@contextmanager
+def another_process(folder, port, bundle):
+    """One that prepares the same folder, and stays; what it says."""
+    command = [sys.executable, "-c", PREPARES, str(folder), str(port), str(bundle)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process.stdout.readline()
+        process.communicate()
+
+
+def test_the_files_of_a_suite_that_runs_are_left_alone(folder, tiny_bundle):
+    with another_process(folder, 6000, tiny_bundle) as said:
+        assert said == "prepared\n"
+        before = {path: path.read_text() for path in folder.glob("*.yaml")}
+        assert len(before) == 3
+        with pytest.raises(errors.ConfigError, match=r"runs from .*config.*--config-dir"):
+            prepare(folder, Wishes(port=6500), tiny_bundle)
+        assert {path: path.read_text() for path in folder.glob("*.yaml")} == before
+    prepare(folder, Wishes(port=6500), tiny_bundle)
+    with another_process(folder, 6000, tiny_bundle) as said:
+        assert "another `offramp up` runs from" in said
+
+
+def test_a_folder_that_cannot_be_written_to_serves_what_is_in_it(
+    written, folder, tiny_bundle, monkeypatch
+):
+    edit(written.file("router"), "{speedup: 4}\n", "{threshold: 0.7}\n")
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.open", refuse)
+    assert prepare(folder, Wishes(), tiny_bundle).edited
 
 
 @pytest.mark.parametrize("wish", [{"port": 6001}, {"host": "0.0.0.0"}, {"metrics_port": 1}])

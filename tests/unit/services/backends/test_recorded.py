@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.backends import shapes
+from services.backends import recorded, shapes
 from services.backends.torch_backend import TorchBackend
 from tests.support import tiers
 from tests.support.backends import all_exits, begin
@@ -90,3 +91,65 @@ def test_a_network_that_cannot_be_recorded_runs_as_it_is(backend, caplog):
     batch = ["w1 w2 w3", "w4"]
     np.testing.assert_allclose(all_exits(plain, batch), all_exits(backend, batch), atol=1e-4)
     assert caplog.text.count("cannot be recorded") == 1
+
+
+def texts_of(words, rows=2):
+    return [" ".join(tiers.WORDS[:words])] * rows
+
+
+def bytes_held(replayed):
+    return sum(recording.bytes for recording in replayed._recorded._recordings.values())
+
+
+def test_what_was_not_used_for_longest_is_dropped_first(backend, monkeypatch):
+    room = 0
+    for words in (3, 20):
+        alone = recorded_by(Tape(), backend)
+        all_exits(alone, texts_of(words))
+        room += bytes_held(alone)
+    monkeypatch.setattr(recorded, "MOST_BYTES", room)
+    tape = Tape()
+    replayed = recorded_by(tape, backend)
+    for words in (3, 7, 3, 20):
+        all_exits(replayed, texts_of(words))
+    assert tape.recorded == 3 * backend.stages
+    for words in (3, 20):
+        all_exits(replayed, texts_of(words))
+    assert tape.recorded == 3 * backend.stages
+    assert bytes_held(replayed) == room
+    all_exits(replayed, texts_of(7))
+    assert tape.recorded == 4 * backend.stages
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=12), st.integers(1, 400_000))
+def test_whatever_may_be_kept_answers_stay_right(backend, lengths, most):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recorded, "MOST_BYTES", most)
+        replayed = recorded_by(Tape(), backend)
+    for words in lengths:
+        found = all_exits(replayed, texts_of(words))
+        np.testing.assert_allclose(found, all_exits(backend, texts_of(words)), atol=1e-4)
+        assert len(replayed._recorded._recordings) == 1 or bytes_held(replayed) <= most
+
+
+def test_out_of_memory_drops_the_recordings_and_answers_all_the_same(backend, caplog):
+    tape = Tape()
+    full = False
+
+    def record(run):
+        if full:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return tape(run)
+
+    replayed = recorded_by(record, backend)
+    all_exits(replayed, texts_of(3))
+    full = True
+    found = all_exits(replayed, texts_of(7))
+    np.testing.assert_allclose(found, all_exits(backend, texts_of(7)), atol=1e-4)
+    assert not replayed._recorded._recordings
+    assert "out of memory" in caplog.text
+    full = False
+    before = tape.recorded
+    all_exits(replayed, texts_of(7))
+    assert tape.recorded == before + backend.stages

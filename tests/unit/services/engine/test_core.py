@@ -163,8 +163,11 @@ def ticking(backend, make_engine):
     clock = Ticking()
 
     class Slow(TorchBackend):
+        pause = 0.0  # of the machine, before the next stage
+
         def run_stage(self, stage, rows):
-            clock.now += 1.0
+            clock.now += 1.0 + self.pause
+            self.pause = 0.0
             return super().run_stage(stage, rows)
 
     engine = make_engine(run_by=Slow(backend._network, backend._encoder), clock=clock)
@@ -212,6 +215,18 @@ def test_expectation_that_holds_everything_back_is_relaxed(ticking):
         outcomes.append(isinstance(row.outcome, Answer))
     assert outcomes[0] is False
     assert outcomes[-1] is True
+
+
+def test_one_pause_does_not_make_an_idle_tier_refuse(ticking):
+    paused = make_row("w1")
+    ticking.add([paused])
+    ticking.backend.pause = 400.0
+    run_to_end(ticking)
+    row = make_row("w2", number=1, deadline=ticking.clock() + 4.0)
+    ticking.add([row])
+    run_to_end(ticking)
+    assert isinstance(row.outcome, Answer)
+    assert not row.outcome.deadline_reached
 
 
 class Faulty(TorchBackend):

@@ -1,6 +1,8 @@
 """What a stage is expected to take."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from offramp.decision.cost import CostCurve
 from services.engine.stage_clock import StageClock, StageCurve
@@ -27,6 +29,33 @@ def test_expectation_follows_what_batches_take():
         clock.observe(0, 32, 20, 0.128)
     assert clock.expect(0, 32, 20) == pytest.approx(0.128, rel=0.01)
     assert clock.expect(1, 32, 20) == pytest.approx(0.064)
+
+
+@given(
+    steps=st.lists(st.none() | st.floats(1e-3, 1e3), max_size=40),
+    seconds=st.floats(0.0, 1e6),
+)
+def test_one_batch_alone_moves_the_expectation_little(steps, seconds):
+    clock = StageClock([CURVE])
+    for ratio in steps:  # whatever was learned before; None: a batch that was not begun
+        if ratio is None:
+            clock.relax(0)
+        else:
+            clock.observe(0, 1, 20, 0.010 * ratio)
+    before = clock.expect(0, 1, 20)
+    clock.observe(0, 1, 20, seconds)
+    after = clock.expect(0, 1, 20)
+    # Below what was measured at start, where refusals may have led, it may climb faster.
+    most = 0.2 * max(before, 2 * 0.010 - before)
+    assert -0.2 * before - 1e-12 <= after - before <= most * (1 + 1e-9)
+
+
+@given(st.floats(0.02, 50.0))
+def test_a_lasting_change_is_learned_whole(ratio):
+    clock = StageClock([CURVE])
+    for _ in range(100):
+        clock.observe(0, 1, 20, 0.010 * ratio)
+    assert clock.expect(0, 1, 20) == pytest.approx(0.010 * ratio, rel=0.01)
 
 
 def test_between_one_row_and_a_full_batch_every_row_adds_the_same():
