@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Tls,
     )
     from offramp.errors import (
+        ClientClosedError,
         DeadlineError,
         InvalidRequestError,
         OfframpError,
@@ -40,6 +41,7 @@ __all__ = [
     "AsyncClient",
     "Classification",
     "Client",
+    "ClientClosedError",
     "DeadlineError",
     "InvalidRequestError",
     "ItemFailure",

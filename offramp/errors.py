@@ -8,7 +8,8 @@ OfframpError
 ├── OverloadedError        a queue is full: try again after `retry_after_seconds`
 ├── DeadlineError          time ran out before any exit had an answer
 ├── TierUnavailableError   a tier that was needed is out of reach
-└── RouterUnavailableError client side: no router answers at the address
+├── RouterUnavailableError client side: no router answers at the address
+└── ClientClosedError      client side: the client was closed
 """
 
 from __future__ import annotations
@@ -96,3 +97,10 @@ class RouterUnavailableError(OfframpError):
 
     code = grpc.StatusCode.UNAVAILABLE
     reason = "ROUTER_UNAVAILABLE"
+
+
+class ClientClosedError(OfframpError):
+    """The client was closed before the call, or while it was under way."""
+
+    code = grpc.StatusCode.CANCELLED
+    reason = "CLIENT_CLOSED"

@@ -69,6 +69,7 @@ class AdminServicer(admin_pb2_grpc.RouterAdminServiceServicer):
         self, request: admin_pb2.SetPolicyRequest, context: Any
     ) -> admin_pb2.SetPolicyResponse:
         """Put another policy in force."""
+        self._policies.check_begun()
         name = self._route(request.route)
         ttl_seconds = _ttl_seconds(request)
         solution = await asyncio.to_thread(solve_text, request.yaml, self._policies.routes[name])
@@ -79,6 +80,7 @@ class AdminServicer(admin_pb2_grpc.RouterAdminServiceServicer):
         self, request: admin_pb2.CheckPolicyRequest, context: Any
     ) -> admin_pb2.CheckPolicyResponse:
         """What a policy would come to."""
+        self._policies.check_begun()
         route = self._policies.routes[self._route(request.route)]
         solution = await asyncio.to_thread(solve_text, request.yaml, route)
         return admin_pb2.CheckPolicyResponse(policy=solution_message(solution, route))

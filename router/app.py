@@ -94,19 +94,21 @@ class Router:
         """
         await self.server.start()
         await self.tiers.connect(self.settings.limits.tier_wait_seconds)
-        if any(tier.precision != DEFAULT_PRECISION for tier in self.tiers):
-            self.policies.begin(*await asyncio.to_thread(self._as_the_tiers_compute))
+        self.policies.begin(*await asyncio.to_thread(self._as_the_tiers_compute))
         self._background.append(asyncio.create_task(self.reloader.watch()))
 
     def _as_the_tiers_compute(self) -> tuple[dict[str, Route], Mapping[str, Solution]]:
         """The routes with evidence in the precisions of their tiers, and their policies from it."""
-        routes = {
-            name: route.in_precisions(
-                {tier.name_in_bundle: self.tiers[tier.name].precision for tier in route.tiers}
-            )
-            for name, route in self.policies.routes.items()
-        }
-        return routes, prepare(*self._config, routes).solutions
+        before = self.policies.routes
+        routes = {name: self._in_its_precisions(route) for name, route in before.items()}
+        solved = [self.policies[name].solution for name in routes if routes[name] is before[name]]
+        return routes, prepare(*self._config, routes, solved).solutions
+
+    def _in_its_precisions(self, route: Route) -> Route:
+        precisions = {tier.name_in_bundle: self.tiers[tier.name].precision for tier in route.tiers}
+        if set(precisions.values()) == {DEFAULT_PRECISION}:
+            return route
+        return route.in_precisions(precisions)
 
     def reload_soon(self) -> None:
         """Read the config file again, from a signal handler."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from offramp.errors import TierUnavailableError
 from router.objective import Solution
 from router.plan import ActivePolicy, Source, activate
 from router.route import Route
@@ -38,6 +39,7 @@ class Policies:
         self._from_file = dict(solutions)
         self._overlays: dict[str, Overlay] = {}
         self._changed = asyncio.Event()
+        self._begun = False
         self._closed = False
         first = {name: activate(route, solutions[name], 1) for name, route in routes.items()}
         self._active: Mapping[str, ActivePolicy] = MappingProxyType(first)
@@ -53,17 +55,23 @@ class Policies:
         return (*self._from_file.values(), *(p.solution for p in self._active.values()))
 
     def begin(self, routes: Mapping[str, Route], solutions: Mapping[str, Solution]) -> None:
-        """Take other evidence as what the first policies are solved from: nothing is served yet."""
+        """Take the evidence in what the tiers compute in, and what is solved from it.
+
+        A route of other evidence has another version of its policy. Until then nothing else may
+        change a policy: it would be solved from evidence that does not hold.
+        """
         self.routes = routes
         self._from_file = dict(solutions)
-        self._overlays.clear()
-        active = {
-            name: activate(routes[name], solutions[name], policy.version)
-            for name, policy in self._active.items()
-        }
-        self._active = MappingProxyType(active)
-        for policy in active.values():
-            self._on_change(policy)
+        self._begun = True
+        self._publish()
+
+    def check_begun(self) -> None:
+        """Raise TierUnavailableError where the tiers have not said yet what they compute in."""
+        if not self._begun:
+            raise TierUnavailableError(
+                "the router waits for its tiers, and thresholds depend on what these compute in; "
+                "try again when its health is SERVING"
+            )
 
     def load(self, solutions: Mapping[str, Solution], *, file_changed: bool) -> None:
         """Take in the file's policies; a file that changed ends what operators have put over it."""
@@ -121,8 +129,9 @@ class Policies:
         solution = overlay.solution if overlay else self._from_file[name]
         source: Source = "admin" if overlay else "file"
         expires_at = overlay.expires_at if overlay else None
-        if solution.settings == before.solution.settings:
+        route = self.routes[name]
+        if route is before.route and solution.settings == before.solution.settings:
             if (source, expires_at) == (before.source, before.expires_at):
                 return before
             return replace(before, source=source, expires_at=expires_at)
-        return activate(before.route, solution, before.version + 1, source, expires_at)
+        return activate(route, solution, before.version + 1, source, expires_at)

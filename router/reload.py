@@ -57,7 +57,11 @@ class Reloader:
         metrics.config(succeeded=True, at=self.status.attempted_at, config_hash=started.hash)
 
     async def reload(self) -> ReloadStatus:
-        """Read the file and put it in force if it is right; the status says how it went."""
+        """Read the file and put it in force if it is right; the status says how it went.
+
+        Raises TierUnavailableError while tiers are waited for; what changed by then `watch` finds.
+        """
+        self._policies.check_begun()
         async with self._lock:
             try:
                 candidate = await asyncio.to_thread(self._prepare)

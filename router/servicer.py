@@ -55,14 +55,17 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
     ) -> AsyncIterator[router_pb2.ClassifyStreamResponse]:
         """Classify texts as they come; answers in the order in which they are ready.
 
-        Reading pauses while as many items are under way as a batch may hold, so that a client that
-        sends faster than the tiers run is slowed down rather than refused.
+        Reading pauses while as many items are under way as a batch may hold. An item is under way
+        until its answer is sent, so that a client that sends faster than the tiers run, or than it
+        reads itself, is slowed down rather than refused.
         """
         answers: asyncio.Queue[router_pb2.ClassifyStreamResponse | None] = asyncio.Queue()
-        reader = asyncio.create_task(self._read(requests, answers, context))
+        room = asyncio.Semaphore(self._max_items)
+        reader = asyncio.create_task(self._read(requests, answers, room, context))
         try:
             while (answer := await answers.get()) is not None:
                 yield answer
+                room.release()
             await reader
         finally:
             reader.cancel()
@@ -72,16 +75,17 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         self,
         requests: AsyncIterator[router_pb2.ClassifyStreamRequest],
         answers: asyncio.Queue[router_pb2.ClassifyStreamResponse | None],
+        room: asyncio.Semaphore,
         context: Any,
     ) -> None:
-        room = asyncio.Semaphore(self._max_items)
         tasks: set[asyncio.Task[None]] = set()
 
         async def run(request: router_pb2.ClassifyStreamRequest) -> None:
             try:
                 answers.put_nowait(await self._streamed(request, context))
-            finally:
-                room.release()
+            except BaseException:
+                room.release()  # no answer will be sent that would
+                raise
 
         try:
             async for request in requests:

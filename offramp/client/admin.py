@@ -90,14 +90,15 @@ class AsyncAdmin:
     async def watch_policy(self, route: str | None = None) -> AsyncGenerator[Policy, None]:
         """The policy of a route now and after every change, until the reader stops."""
         request = admin_pb2.WatchPolicyRequest(route=self._route_or(route))
-        call = self._connection.admin.WatchPolicy(request)
-        try:
-            async for response in call:
-                yield policy_from_proto(response.policy)
-        except grpc.aio.AioRpcError as failed:
-            raise error_of(failed, self._connection.address) from None
-        finally:
-            call.cancel()
+        with self._connection.until_closed():
+            call = self._connection.admin.WatchPolicy(request)
+            try:
+                async for response in call:
+                    yield policy_from_proto(response.policy)
+            except grpc.aio.AioRpcError as failed:
+                raise error_of(failed, self._connection.address) from None
+            finally:
+                call.cancel()
 
     def _route_or(self, route: str | None) -> str:
         return self._route if route is None else route

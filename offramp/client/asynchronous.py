@@ -7,8 +7,9 @@ from collections.abc import AsyncGenerator, Iterable
 from types import TracebackType
 from typing import Self
 
+from offramp import errors
 from offramp.client.admin import AsyncAdmin
-from offramp.client.batches import checked_input, chunks
+from offramp.client.batches import Limits, checked_input, chunks
 from offramp.client.connection import DEFAULT_RETRIES, Connection, Retries, Tls
 from offramp.client.results import Classification, ItemFailure, Override, Text
 from offramp.client.streams import Texts, TextStream
@@ -42,6 +43,7 @@ class AsyncClient:
     ) -> None:
         self._connection = Connection(address, tls, timeout, retries)
         self._route = route
+        self._limits = Limits()
         self.admin = AsyncAdmin(self._connection, route)
 
     async def classify(
@@ -74,21 +76,29 @@ class AsyncClient:
     ) -> list[Classification | ItemFailure]:
         """Classify many texts; answers and failures stand in the order of the texts.
 
-        They travel in as many messages as the router's limits ask for, one after the other;
-        `timeout` bounds them all. Raises what fails as a whole: an unknown route, no router.
+        They travel in messages of at most 1024 texts and 4 MB, one after the other; `timeout`
+        bounds them all. A message that the router finds too large is halved and sent again, and
+        this client sends none of that size any more. Raises what fails as a whole: an unknown
+        route, no router, a text that the router takes in no message.
         """
         _refuse_single_text(texts)
         deadline = self._connection.deadline(timeout)
         answers: dict[int, Classification | ItemFailure] = {}
-        for chunk in chunks(texts, answers):
+        for chunk in chunks(texts, answers, self._limits):
             request = router_pb2.ClassifyBatchRequest(
                 route=self._route_or(route),
                 inputs=chunk.inputs,
                 override=override_to_proto(override),
             )
-            response = await self._connection.call(
-                self._connection.router.ClassifyBatch, request, deadline
-            )
+            try:
+                response = await self._connection.call(
+                    self._connection.router.ClassifyBatch, request, deadline
+                )
+            except errors.OfframpError as error:
+                chunk.refused = self._limits.shrink(error, chunk)
+                if not chunk.refused:
+                    raise
+                continue
             results = (item_from_proto(result) for result in response.results)
             answers.update(zip(chunk.positions, results, strict=True))
         return [answers[position] for position in range(len(answers))]
@@ -111,8 +121,9 @@ class AsyncClient:
         """
         _refuse_single_text(texts)
         limit = None if math.isinf(timeout) else timeout
-        call = self._connection.router.ClassifyStream(None, timeout=limit)
-        stream = TextStream(call, self._connection.address, self._route_or(route), max_in_flight)
+        with self._connection.until_closed():
+            call = self._connection.router.ClassifyStream(None, timeout=limit)
+        stream = TextStream(call, self._connection, self._route_or(route), max_in_flight)
         answers = stream.answers(texts, override_to_proto(override), ordered)
         try:
             async for answer in answers:
@@ -124,7 +135,7 @@ class AsyncClient:
         return self._route if route is None else route
 
     async def close(self) -> None:
-        """Close the connection; calls in flight are cancelled."""
+        """Close the connection; calls in flight, and later ones, raise ClientClosedError."""
         await self._connection.close()
 
     async def __aenter__(self) -> Self:

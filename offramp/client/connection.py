@@ -6,6 +6,8 @@ import asyncio
 import math
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -23,6 +25,7 @@ Response = TypeVar("Response")
 
 # Answers are larger than questions: a full batch with many labels is well beyond gRPC's 4 MB.
 MAX_RECEIVE_BYTES = 256 * 1024 * 1024
+CLOSED = "the client was closed; make another one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class Connection:
         self._server_name = tls.server_name if tls else None
         self._timeout = timeout
         self._retries = retries
+        self._closed = False
 
     @cached_property
     def channel(self) -> grpc.aio.Channel:
@@ -107,11 +111,13 @@ class Connection:
     @cached_property
     def router(self) -> router_pb2_grpc.RouterServiceAsyncStub:
         """The methods of RouterService."""
+        self._check_open()
         return router_pb2_grpc.RouterServiceStub(self.channel)
 
     @cached_property
     def admin(self) -> admin_pb2_grpc.RouterAdminServiceAsyncStub:
         """The methods of RouterAdminService."""
+        self._check_open()
         return admin_pb2_grpc.RouterAdminServiceStub(self.channel)
 
     def deadline(self, timeout: float | None) -> float:
@@ -127,7 +133,8 @@ class Connection:
         """Call a method, again where that may help; raises the OfframpError of the last try."""
         for attempt in count(1):
             try:
-                return await method(request, timeout=_seconds_until(deadline))
+                with self.until_closed():
+                    return await method(request, timeout=_seconds_until(deadline))
             except grpc.aio.AioRpcError as failed:
                 error = error_of(failed, self.address)
             delay = self._retries.delay(attempt, error)
@@ -136,8 +143,26 @@ class Connection:
             await asyncio.sleep(delay)
         raise AssertionError("unreachable: the loop ends by return or raise")
 
+    @contextmanager
+    def until_closed(self) -> Iterator[None]:
+        """For the life of a call: ClientClosedError where the connection is closed, or gets so."""
+        self._check_open()
+        try:
+            yield
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._closed and not (task and task.cancelling()):
+                raise errors.ClientClosedError(CLOSED) from None
+            raise
+
+    def _check_open(self) -> None:
+        # Asking a closed channel for its methods would block the event loop for ever.
+        if self._closed:
+            raise errors.ClientClosedError(CLOSED)
+
     async def close(self) -> None:
-        """Close the channel where one was opened; calls in flight are cancelled."""
+        """Close the channel where one was opened; calls in flight raise ClientClosedError."""
+        self._closed = True
         if "channel" in self.__dict__:
             await self.channel.close(None)
 

@@ -19,6 +19,7 @@ import grpc
 
 from offramp import errors
 from offramp.client.batches import checked_input
+from offramp.client.connection import Connection
 from offramp.client.failures import error_of
 from offramp.client.results import Classification, ItemFailure, Text
 from offramp.client.wire import item_from_proto
@@ -38,9 +39,10 @@ LOST_STATUS = "Internal error from Core"
 class TextStream:
     """Sends texts while fewer than `max_in_flight` of them wait for an answer or for the reader."""
 
-    def __init__(self, call: Call, address: str, route: str, max_in_flight: int) -> None:
+    def __init__(self, call: Call, connection: Connection, route: str, max_in_flight: int) -> None:
         self._call = call
-        self._address = address
+        self._connection = connection
+        self._address = connection.address
         self._route = route
         self._window = asyncio.Semaphore(max_in_flight)
         self._arrived: asyncio.Queue[Answer | Exception | None] = asyncio.Queue()
@@ -72,7 +74,8 @@ class TextStream:
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         """Run the sender or the receiver; what it raises goes to the reader of the answers."""
         try:
-            await work
+            with self._connection.until_closed():
+                await work
         except grpc.aio.AioRpcError as failed:
             lost = failed.details() == LOST_STATUS
             self._arrived.put_nowait(

@@ -6,12 +6,15 @@ import asyncio
 import functools
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
+from offramp import errors
 from offramp.client.admin import AsyncAdmin
 from offramp.client.asynchronous import DEFAULT_ADDRESS, AsyncClient
-from offramp.client.connection import DEFAULT_RETRIES, Retries, Tls
+from offramp.client.connection import CLOSED, DEFAULT_RETRIES, Retries, Tls
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -28,10 +31,16 @@ class LoopThread:
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="offramp-client", daemon=True
         )
+        # Reentrant: an iterator that is dropped runs its last call in whatever its thread is at.
+        self._lock = threading.RLock()
+        self._closed = False
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Wait for a coroutine; an interrupt here cancels it there, and waits until it is gone."""
+        """Wait for a coroutine; an interrupt here cancels it there, and waits until it is gone.
+
+        Raises ClientClosedError where the loop is closed, or is while the coroutine runs.
+        """
         gone = threading.Event()
 
         async def until_gone() -> Result:
@@ -40,24 +49,42 @@ class LoopThread:
             finally:
                 gone.set()
 
-        future = asyncio.run_coroutine_threadsafe(until_gone(), self._loop)
+        with self._lock:
+            if self._closed:
+                work.close()
+                raise errors.ClientClosedError(CLOSED)
+            future = asyncio.run_coroutine_threadsafe(until_gone(), self._loop)
         try:
             return future.result()
+        except CancelledError:  # by `close`: nobody else cancels what is waited for here
+            raise errors.ClientClosedError(CLOSED) from None
         except BaseException:
             future.cancel()
             gone.wait(CANCEL_SECONDS)
             raise
 
-    @property
-    def closed(self) -> bool:
-        """Whether the loop has been stopped."""
-        return self._loop.is_closed()
+    def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Cancel all that is under way, run `last`, stop loop and thread. Again is harmless."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            ended = asyncio.run_coroutine_threadsafe(self._end(last()), self._loop)
+            self._thread.join()
+            self._loop.close()
+            ended.result()
 
-    def close(self) -> None:
-        """Stop the loop and the thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+    async def _end(self, last: Coroutine[Any, Any, None]) -> None:
+        # The threads that wait for these would wait for ever once the loop has stopped. A stream
+        # that nobody is reading needs no end of its own: its call ends with the channel.
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        try:
+            await asyncio.gather(*others, return_exceptions=True)
+            await last
+        finally:
+            self._loop.call_soon(self._loop.stop)
 
 
 class Face(Protocol[Target]):
@@ -93,7 +120,8 @@ def iterating(
             while (item := self._thread.run(_next_or_end(stream))) is not _END:
                 yield item
         finally:
-            self._thread.run(stream.aclose())
+            with suppress(errors.ClientClosedError):
+                self._thread.run(stream.aclose())
 
     return call
 
@@ -142,13 +170,13 @@ class Client:
     classify = blocking(AsyncClient.classify)
     classify_batch = blocking(AsyncClient.classify_batch)
     classify_stream = iterating(AsyncClient.classify_stream)
-    _close = blocking(AsyncClient.close)
 
     def close(self) -> None:
-        """Close the connection; calls in flight are cancelled. Again is harmless."""
-        if not self._thread.closed:
-            self._close()
-            self._thread.close()
+        """Close the connection. Again is harmless.
+
+        Calls in flight, also those of other threads, and later ones raise ClientClosedError.
+        """
+        self._thread.close(self._behind.close)
 
     def __enter__(self) -> Self:
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 import grpc
+from google.protobuf import duration_pb2
 
 from offramp import errors
 from offramp.decision.confidence import Measure
@@ -78,6 +79,7 @@ def item_error(error: errors.OfframpError) -> common_pb2.ItemError:
         violations=[
             common_pb2.FieldViolation(field=v.field, description=v.description) for v in violations
         ],
+        retry_delay=_retry_delay(error),
     )
 
 
@@ -88,8 +90,22 @@ def error_from_item(item: common_pb2.ItemError) -> errors.OfframpError:
         violations = [errors.Violation(v.field, v.description) for v in item.violations]
         return errors.InvalidRequestError(violations or [errors.Violation("", item.message)])
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return errors.OverloadedError(item.message)
+        return _overloaded(item)
     for kind in _ERRORS:
         if kind.code is code:
             return kind(item.message)
     return errors.OfframpError(item.message)
+
+
+def _retry_delay(error: errors.OfframpError) -> duration_pb2.Duration | None:
+    if not isinstance(error, errors.OverloadedError):
+        return None
+    delay = duration_pb2.Duration()
+    delay.FromNanoseconds(int(error.retry_after_seconds * 1e9))
+    return delay
+
+
+def _overloaded(item: common_pb2.ItemError) -> errors.OverloadedError:
+    if not item.HasField("retry_delay"):
+        return errors.OverloadedError(item.message)
+    return errors.OverloadedError(item.message, item.retry_delay.ToNanoseconds() / 1e9)

@@ -22,29 +22,30 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17offramp/v1/common.proto\x12\nofframp.v1\"?\n\tTextInput\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x16\n\ttext_pair\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_text_pair\"0\n\rExitThreshold\x12\x0c\n\x04\x65xit\x18\x01 \x01(\t\x12\x11\n\tthreshold\x18\x02 \x01(\x01\"\x7f\n\x08\x45xitPlan\x12\x31\n\nconfidence\x18\x01 \x01(\x0e\x32\x1d.offramp.v1.ConfidenceMeasure\x12-\n\nthresholds\x18\x02 \x03(\x0b\x32\x19.offramp.v1.ExitThreshold\x12\x11\n\tlast_exit\x18\x03 \x01(\t\"6\n\x10LabelProbability\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\"N\n\x08\x45xitStep\x12\x0c\n\x04\x65xit\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x12\n\nconfidence\x18\x03 \x01(\x01\x12\x11\n\tthreshold\x18\x04 \x01(\x01\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"Z\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12.\n\nviolations\x18\x03 \x03(\x0b\x32\x1a.offramp.v1.FieldViolation*\xb7\x01\n\x11\x43onfidenceMeasure\x12\"\n\x1e\x43ONFIDENCE_MEASURE_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x43ONFIDENCE_MEASURE_MAX_PROB\x10\x01\x12\x1d\n\x19\x43ONFIDENCE_MEASURE_MARGIN\x10\x02\x12\x1e\n\x1a\x43ONFIDENCE_MEASURE_ENTROPY\x10\x03\x12\x1e\n\x1a\x43ONFIDENCE_MEASURE_LEARNED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17offramp/v1/common.proto\x12\nofframp.v1\x1a\x1egoogle/protobuf/duration.proto\"?\n\tTextInput\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x16\n\ttext_pair\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_text_pair\"0\n\rExitThreshold\x12\x0c\n\x04\x65xit\x18\x01 \x01(\t\x12\x11\n\tthreshold\x18\x02 \x01(\x01\"\x7f\n\x08\x45xitPlan\x12\x31\n\nconfidence\x18\x01 \x01(\x0e\x32\x1d.offramp.v1.ConfidenceMeasure\x12-\n\nthresholds\x18\x02 \x03(\x0b\x32\x19.offramp.v1.ExitThreshold\x12\x11\n\tlast_exit\x18\x03 \x01(\t\"6\n\x10LabelProbability\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\"N\n\x08\x45xitStep\x12\x0c\n\x04\x65xit\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x12\n\nconfidence\x18\x03 \x01(\x01\x12\x11\n\tthreshold\x18\x04 \x01(\x01\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\x8a\x01\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12.\n\nviolations\x18\x03 \x03(\x0b\x32\x1a.offramp.v1.FieldViolation\x12.\n\x0bretry_delay\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration*\xb7\x01\n\x11\x43onfidenceMeasure\x12\"\n\x1e\x43ONFIDENCE_MEASURE_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x43ONFIDENCE_MEASURE_MAX_PROB\x10\x01\x12\x1d\n\x19\x43ONFIDENCE_MEASURE_MARGIN\x10\x02\x12\x1e\n\x1a\x43ONFIDENCE_MEASURE_ENTROPY\x10\x03\x12\x1e\n\x1a\x43ONFIDENCE_MEASURE_LEARNED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'offramp.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONFIDENCEMEASURE']._serialized_start=566
-  _globals['_CONFIDENCEMEASURE']._serialized_end=749
-  _globals['_TEXTINPUT']._serialized_start=39
-  _globals['_TEXTINPUT']._serialized_end=102
-  _globals['_EXITTHRESHOLD']._serialized_start=104
-  _globals['_EXITTHRESHOLD']._serialized_end=152
-  _globals['_EXITPLAN']._serialized_start=154
-  _globals['_EXITPLAN']._serialized_end=281
-  _globals['_LABELPROBABILITY']._serialized_start=283
-  _globals['_LABELPROBABILITY']._serialized_end=337
-  _globals['_EXITSTEP']._serialized_start=339
-  _globals['_EXITSTEP']._serialized_end=417
-  _globals['_FIELDVIOLATION']._serialized_start=419
-  _globals['_FIELDVIOLATION']._serialized_end=471
-  _globals['_ITEMERROR']._serialized_start=473
-  _globals['_ITEMERROR']._serialized_end=563
+  _globals['_CONFIDENCEMEASURE']._serialized_start=647
+  _globals['_CONFIDENCEMEASURE']._serialized_end=830
+  _globals['_TEXTINPUT']._serialized_start=71
+  _globals['_TEXTINPUT']._serialized_end=134
+  _globals['_EXITTHRESHOLD']._serialized_start=136
+  _globals['_EXITTHRESHOLD']._serialized_end=184
+  _globals['_EXITPLAN']._serialized_start=186
+  _globals['_EXITPLAN']._serialized_end=313
+  _globals['_LABELPROBABILITY']._serialized_start=315
+  _globals['_LABELPROBABILITY']._serialized_end=369
+  _globals['_EXITSTEP']._serialized_start=371
+  _globals['_EXITSTEP']._serialized_end=449
+  _globals['_FIELDVIOLATION']._serialized_start=451
+  _globals['_FIELDVIOLATION']._serialized_end=503
+  _globals['_ITEMERROR']._serialized_start=506
+  _globals['_ITEMERROR']._serialized_end=644
 # @@protoc_insertion_point(module_scope)

@@ -13,6 +13,7 @@ from offramp.config import ServerSettings
 from offramp.rpc.serving import GrpcServer
 from offramp.rpc.wire import item_error
 from offramp.v1 import admin_pb2, admin_pb2_grpc, common_pb2, router_pb2, router_pb2_grpc
+from router.validation import check_batch
 
 
 def answer(request_input: common_pb2.TextInput, route: str) -> router_pb2.Classification:
@@ -52,7 +53,7 @@ def answer(request_input: common_pb2.TextInput, route: str) -> router_pb2.Classi
 
 
 class ScriptedRouter(router_pb2_grpc.RouterServiceServicer):
-    """Texts that start with "bad" fail, those with "lost" get no answer in a stream.
+    """Texts that start with "bad" or "full" fail, those with "lost" get no answer in a stream.
 
     `failures` are raised by the next calls.
     """
@@ -65,6 +66,7 @@ class ScriptedRouter(router_pb2_grpc.RouterServiceServicer):
         self.hold.set()
         self.shuffle = False
         self.end_after: int | None = None
+        self.max_batch_items = 1024
 
     async def _enter(self, request) -> None:
         self.requests.append(request)
@@ -76,6 +78,8 @@ class ScriptedRouter(router_pb2_grpc.RouterServiceServicer):
         if item.text.startswith("bad"):
             error = errors.InvalidRequestError([errors.Violation("input.text", "is bad")])
             return router_pb2.ItemResult(error=item_error(error))
+        if item.text.startswith("full"):
+            return router_pb2.ItemResult(error=item_error(errors.OverloadedError("full", 3.2)))
         return router_pb2.ItemResult(classification=answer(item, route))
 
     async def Classify(self, request, context):
@@ -84,6 +88,7 @@ class ScriptedRouter(router_pb2_grpc.RouterServiceServicer):
 
     async def ClassifyBatch(self, request, context):
         await self._enter(request)
+        check_batch(len(request.inputs), self.max_batch_items)
         results = [self._result(item, request.route) for item in request.inputs]
         return router_pb2.ClassifyBatchResponse(results=results)
 
@@ -204,8 +209,20 @@ def admin() -> ScriptedAdmin:
 
 
 @pytest.fixture
-async def address(router: ScriptedRouter, admin: ScriptedAdmin) -> AsyncIterator[str]:
-    settings = ServerSettings(address="127.0.0.1:0", metrics_address="127.0.0.1:0", drain_seconds=0)
+def max_message_bytes() -> int:
+    return 4 * 1024 * 1024
+
+
+@pytest.fixture
+async def address(
+    router: ScriptedRouter, admin: ScriptedAdmin, max_message_bytes: int
+) -> AsyncIterator[str]:
+    settings = ServerSettings(
+        address="127.0.0.1:0",
+        metrics_address="127.0.0.1:0",
+        drain_seconds=0,
+        max_message_bytes=max_message_bytes,
+    )
     server = GrpcServer(settings, "router", CollectorRegistry())
     router_pb2_grpc.add_RouterServiceServicer_to_server(router, server.grpc)
     admin_pb2_grpc.add_RouterAdminServiceServicer_to_server(admin, server.grpc)

@@ -166,6 +166,15 @@ async def test_a_batch_answers_in_order_with_failures_in_their_place(client):
     assert failure.error.violations == (errors.Violation("input.text", "is bad"),)
 
 
+async def test_an_overloaded_item_of_a_batch_or_stream_tells_how_long_to_wait(client):
+    failures = await client.classify_batch(["full"])
+    failures += [item async for _, item in client.classify_stream(["full"])]
+    assert len(failures) == 2
+    for failure in failures:
+        assert isinstance(failure.error, errors.OverloadedError)
+        assert failure.error.retry_after_seconds == pytest.approx(3.2)
+
+
 async def test_a_large_batch_travels_in_messages_of_at_most_1024_texts(client, router):
     texts = [f"text {number}" for number in range(2500)]
     answers = await client.classify_batch(texts)
@@ -179,6 +188,62 @@ async def test_a_batch_of_long_texts_travels_in_messages_of_at_most_4_megabytes(
     assert len(answers) == 5
     assert all(request.ByteSize() <= 4 * 1024 * 1024 for request in router.requests)
     assert [len(request.inputs) for request in router.requests] == [2, 2, 1]
+
+
+async def test_a_router_that_takes_fewer_texts_gets_smaller_messages(client, router):
+    router.max_batch_items = 100
+    texts = [f"text {number}" for number in range(500)]
+    answers = await client.classify_batch(texts)
+    assert [answer.label for answer in answers] == texts
+    sizes = [len(request.inputs) for request in router.requests]
+    assert sizes[:4] == [500, 250, 125, 62]
+    assert max(sizes[3:]) == 62
+    assert sum(sizes[3:]) == 500
+
+
+async def test_the_number_of_texts_that_a_router_takes_is_remembered(client, router):
+    router.max_batch_items = 100
+    await client.classify_batch(["a"] * 300)
+    router.requests.clear()
+    await client.classify_batch(["a"] * 300)
+    assert [len(request.inputs) for request in router.requests] == [75] * 4
+
+
+# Above four times that gRPC refuses a message by itself, in words of its own.
+@pytest.mark.parametrize("max_message_bytes", [40_000])
+async def test_a_router_that_takes_fewer_bytes_gets_smaller_messages(client, router):
+    texts = [f"{number} " + "x" * 5_000 for number in range(100)]
+    assert [answer.label for answer in await client.classify_batch(texts)] == texts
+    assert all(request.ByteSize() <= 40_000 for request in router.requests)
+
+
+@pytest.mark.parametrize("max_message_bytes", [40_000])
+@pytest.mark.parametrize(
+    ("length", "code"),
+    [
+        (50_000, grpc.StatusCode.INVALID_ARGUMENT),
+        (200_000, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    ],
+)
+async def test_a_text_that_the_router_takes_in_no_message_is_an_error(client, length, code):
+    with pytest.raises(errors.OfframpError) as raised:
+        await client.classify_batch(["a", "x" * length, "b"])
+    assert raised.value.code is code
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.InvalidRequestError([errors.Violation("override.max_cost", "is below 0")]),
+        errors.UnknownRouteError("no such route"),
+        errors.OverloadedError("full", 1000.0),
+    ],
+)
+async def test_what_a_smaller_message_does_not_mend_is_not_sent_again(client, router, error):
+    router.failures = [error]
+    with pytest.raises(type(error)):
+        await client.classify_batch(["a", "b"])
+    assert len(router.requests) == 1
 
 
 async def test_a_text_no_message_can_carry_fails_alone(client):

@@ -9,6 +9,8 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from offramp.errors import OverloadedError
+from offramp.rpc.wire import item_error
 from offramp.v1 import common_pb2, router_pb2
 from tests.support.cascade import EXITS, MAX_TOKENS, bundle_id, make_route
 from tests.support.scripted_tier import CONSTANT_SECONDS, SHARE_SECONDS, TOKENS
@@ -260,3 +262,16 @@ async def test_overload_of_the_small_tier_is_not_passed_on_to_the_large_one(stac
             await stack.classify("easy")
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert stack.large.received == []
+
+
+async def test_the_time_that_a_tier_asks_to_wait_reaches_clients(stack):
+    stack.small.errors = {"easy": item_error(OverloadedError("full", retry_after_seconds=3.2))}
+    async with stack.serving():
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stack.classify("easy")
+        request = router_pb2.ClassifyBatchRequest(inputs=[{"text": "easy"}])
+        (result,) = (await stack.stub.ClassifyBatch(request, timeout=20)).results
+    retry = error_details_pb2.RetryInfo()
+    assert any(detail.Unpack(retry) for detail in rpc_status.from_call(caught.value).details)
+    assert retry.retry_delay.ToMilliseconds() == 3200
+    assert result.error.retry_delay.ToMilliseconds() == 3200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+import grpc
 import pytest
 from google.rpc import error_details_pb2
 from hypothesis import given
@@ -15,6 +16,7 @@ from offramp.decision.cost import CostCurve
 from offramp.decision.plan import ExitPlan
 from offramp.rpc import wire
 from offramp.rpc.status import rich_status
+from offramp.v1 import common_pb2
 
 plans = st.builds(
     ExitPlan,
@@ -52,6 +54,25 @@ def test_item_errors_come_back_as_the_same_kind(error: errors.OfframpError) -> N
     back = wire.error_from_item(wire.item_error(error))
     assert type(back) is type(error)
     assert str(back) == str(error)
+
+
+def test_the_time_to_wait_travels_with_an_item() -> None:
+    item = wire.item_error(errors.OverloadedError("full", retry_after_seconds=3.2))
+    assert item.retry_delay.ToMilliseconds() == 3200
+    back = wire.error_from_item(item)
+    assert isinstance(back, errors.OverloadedError)
+    assert back.retry_after_seconds == pytest.approx(3.2)
+
+
+def test_only_an_overloaded_item_has_a_time_to_wait() -> None:
+    assert not wire.item_error(errors.DeadlineError("too late")).HasField("retry_delay")
+
+
+def test_an_overloaded_item_of_an_older_peer_has_the_default_time_to_wait() -> None:
+    item = common_pb2.ItemError(code=grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], message="full")
+    back = wire.error_from_item(item)
+    assert isinstance(back, errors.OverloadedError)
+    assert back.retry_after_seconds == errors.OverloadedError("").retry_after_seconds
 
 
 def test_a_bad_request_carries_its_fields() -> None:
