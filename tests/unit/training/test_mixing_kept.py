@@ -25,9 +25,8 @@ def calibrated(monkeypatch):
     logits = np.stack([-margins, margins], axis=-1).astype(np.float32)
     exits = tuple(ExitSpec(n, CostCurve(0.0, float(i + 1))) for i, n in enumerate(NAMES))
     tier = SimpleNamespace(spec=TierSpec("large", "multi_exit", exits, 64, readouts={}))
-    held_out = LabelledTexts(
-        (Text("a text"),) * TEXTS, np.eye(2, dtype=np.float32)[labels], ("no", "yes")
-    )
+    texts = tuple(Text(f"text number {i}") for i in range(TEXTS))
+    held_out = LabelledTexts(texts, np.eye(2, dtype=np.float32)[labels], ("no", "yes"))
     tokens = np.full(TEXTS, 8)
     monkeypatch.setattr(calibrate, "cascade_logits", lambda *given: (logits, tokens))
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from types import SimpleNamespace
 
 import pytest
@@ -49,10 +47,18 @@ def up(tmp_path, monkeypatch):
     return run
 
 
-async def test_a_demonstration_that_fails_is_told_and_serving_goes_on(up, capsys):
+@pytest.fixture
+def stop(monkeypatch):
+    """What a signal sets: none is sent, for it would reach the process of the tests."""
+    event = asyncio.Event()
+    monkeypatch.setattr(running, "_stop_event", lambda suite: event)
+    return event
+
+
+async def test_a_demonstration_that_fails_is_told_and_serving_goes_on(up, stop, capsys):
     async def fails(*_):
         # Comes where nothing but the wait for a signal is left.
-        asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGINT)
+        asyncio.get_running_loop().call_later(0.05, stop.set)
         raise RouterUnavailableError("the router is not there; is it running?")
 
     assert await up(fails) == 0
@@ -60,9 +66,9 @@ async def test_a_demonstration_that_fails_is_told_and_serving_goes_on(up, capsys
     assert "the router is not there" in capsys.readouterr().out
 
 
-async def test_a_signal_during_the_demonstration_drains_the_suite(up):
+async def test_a_signal_during_the_demonstration_drains_the_suite(up, stop):
     async def never_ends(*_):
-        os.kill(os.getpid(), signal.SIGINT)
+        stop.set()
         await asyncio.Event().wait()
 
     assert await up(never_ends) == 0
