@@ -113,10 +113,10 @@ class Checkpoint:
         """Remove what was kept, once the run has ended well; the folder, unless it holds more."""
         if self.folder is None:
             return
-        for path in list(self.folder.iterdir()):
-            if OWN.fullmatch(path.name):
-                path.unlink(missing_ok=True)
-        with suppress(OSError):
+        with suppress(OSError):  # the bundle is there; what cannot be removed is no failure
+            for path in list(self.folder.iterdir()):
+                if OWN.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
             self.folder.rmdir()
 
     def _path(self, name: str) -> Path | None:

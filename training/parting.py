@@ -62,6 +62,11 @@ def part(held_out: LabelledTexts, readout_share: float, seed: int) -> HeldOutPar
     group = groups(held_out.texts)
     dealt = deal(labels, (readout_share, rest, rest), seed, group)
     readouts, choosing, certifying = (np.flatnonzero(dealt == number) for number in range(3))
+    if not (len(readouts) and len(choosing) and len(certifying)):
+        raise TooFewToCalibrateError(
+            f"the {len(labels)} held-out texts are all but the same: leave case and punctuation "
+            f"aside, and {len(np.unique(group))} are left; bring texts that differ"
+        )
     return HeldOutParts(readouts, choosing, _one_of_each(certifying, group, seed))
 
 

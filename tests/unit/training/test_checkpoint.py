@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +147,9 @@ def test_what_came_to_lie_beside_a_checkpoint_stays(tmp_path: Path) -> None:
     (tmp_path / "c" / ".large.pt-x1y2").write_text("what a killed run left")
     checkpoint.remove()
     assert [path.name for path in (tmp_path / "c").iterdir()] == ["notes.txt"]
+
+
+def test_a_folder_that_is_gone_already_is_no_failure(tmp_path: Path) -> None:
+    checkpoint = kept(tmp_path / "c")
+    shutil.rmtree(tmp_path / "c")
+    checkpoint.remove()

@@ -105,3 +105,9 @@ def test_groups_are_dealt_whole_and_still_by_share(
 def test_without_kin_groups_change_nothing(found: np.ndarray, seed: int) -> None:
     alone = deal(found, (0.5, 0.3, 0.2), seed, np.arange(len(found)))
     assert np.array_equal(alone, deal(found, (0.5, 0.3, 0.2), seed))
+
+
+def test_texts_that_are_all_but_the_same_say_nothing() -> None:
+    alike = held_out(np.arange(300) % 2, [Text(f"the same{'.' * i}") for i in range(300)])
+    with pytest.raises(TooFewToCalibrateError, match="and 1 are left; bring texts that differ"):
+        part(alike, 0.4, seed=0)
