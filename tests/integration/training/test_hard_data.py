@@ -13,6 +13,10 @@ from training import train
 from training.settings import LargeSettings, SmallSettings
 
 CLASSES, EACH = 150, 10
+TELLING = {
+    "0": ("dull", "flat", "weak", "slow", "poor"),
+    "1": ("fine", "warm", "deft", "keen", "good"),
+}
 FILLER = ("please", "could", "you", "now", "tell", "show", "give", "help", "me", "the", "my", "a")
 
 
@@ -29,12 +33,21 @@ def intents() -> list[tuple[str, str]]:
     return rows
 
 
-def noisy(count: int, wrong: float) -> list[tuple[str, str]]:
-    """Reviews, a share of their labels turned round."""
-    rng = np.random.default_rng(0)
+def reviews(count: int) -> list[tuple[str, str]]:
+    """The first reviews, each with its label."""
     lines = tiny.REVIEWS.read_text().splitlines()[1 : count + 1]
     rows = [line.split("\t") for line in lines]
-    return [(str(int(label) ^ int(rng.random() < wrong)), text) for label, text in rows]
+    return [(label, text) for label, text in rows]
+
+
+def mislabelled(count: int, wrong: float) -> list[tuple[str, str]]:
+    """Three words that say the label among words that say nothing, a share of the labels wrong."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for label in rng.choice(list(TELLING), count):
+        words = rng.permutation([*rng.choice(TELLING[label], 3), *rng.choice(FILLER, 3)])
+        rows.append((str(int(label) ^ int(rng.random() < wrong)), " ".join(words)))
+    return rows
 
 
 def write(path: Path, rows: list[tuple[str, str]]) -> Path:
@@ -83,16 +96,17 @@ def test_150_labels_of_few_examples_are_learned_and_calibrated(tmp_path: Path) -
 
 
 def test_300_noisy_examples_give_a_cascade_that_is_not_too_sure(tmp_path: Path) -> None:
-    bundle = run(tmp_path, noisy(300, wrong=0.15), epochs=20)
+    bundle = run(tmp_path, mislabelled(300, wrong=0.15), epochs=8)
     evidence = read_evidence(bundle, read_manifest(bundle))
-    assert accuracies(bundle)["large@3"] > 0.6
+    assert accuracies(bundle)["large@3"] > 0.65
+    assert accuracies(bundle)["small"] > 0.65
     surest = evidence.probabilities()[-1].max(axis=-1)
     right = evidence.correct()[-1].mean()
     assert surest.mean() < right + 0.1, "with a sixth of the labels wrong nobody can be sure"
 
 
 def test_a_rare_label_is_answered_more_often_where_it_weighs_more(tmp_path: Path) -> None:
-    rows = noisy(900, wrong=0.0)
+    rows = reviews(900)
     rare = [row for row in rows if row[0] == "0"][:70]
     data = [row for row in rows if row[0] == "1"] + rare
     answered = {}
