@@ -121,7 +121,15 @@ class InferStream:
         plan = self._reader.plan(item, path)
         pair = item.input.text_pair if item.input.HasField("text_pair") else None
         deadline = now + item.timeout_ms / 1000 if item.timeout_ms else math.inf
-        return Row(item.id, item.input.text, pair, plan, self._deliver_rows, deadline)
+        return Row(
+            item.id,
+            item.input.text,
+            pair,
+            plan,
+            self._deliver_rows,
+            deadline,
+            background=item.background,
+        )
 
     def _send(self, result: tier_pb2.InferResult) -> None:
         self._unsent.append(result)

@@ -186,10 +186,13 @@ class InferItem(_message.Message):
     INPUT_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
     TIMEOUT_MS_FIELD_NUMBER: _builtins.int
+    BACKGROUND_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Chosen by the caller, unique among the items in flight on this stream."""
     timeout_ms: _builtins.int
     """Time left for this item. 0: no limit. When it runs out the best answer so far is sent."""
+    background: _builtins.bool
+    """Runs only while the tier has nothing else to do; refused where its queue is half full."""
     @_builtins.property
     def input(self) -> _common_pb2.TextInput: ...
     @_builtins.property
@@ -201,10 +204,11 @@ class InferItem(_message.Message):
         input: _common_pb2.TextInput | None = ...,
         plan: _common_pb2.ExitPlan | None = ...,
         timeout_ms: _builtins.int = ...,
+        background: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "plan", b"plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "input", b"input", "plan", b"plan", "timeout_ms", b"timeout_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["background", b"background", "id", b"id", "input", b"input", "plan", b"plan", "timeout_ms", b"timeout_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,10 +27,14 @@ from services.metrics import TierMetrics
 log = logging.getLogger(__name__)
 
 FAILED = "the model failed on a batch that held this text; the tier's log has the details"
+# A background batch has this share of the rows of another one: who arrives meanwhile waits for it.
+BACKGROUND_SHARE = 0.25
 
 
 class Engine:
     """Runs rows through the stages of a backend, each to the exit that its plan picks.
+
+    Background rows run in the gaps: a stage at a time, while no other row waits for any stage.
 
     readouts: one per exit.  clock: monotonic seconds; deadlines are on it.
     choose_batch: let the warm-up find the scheduler's max_batch.
@@ -51,11 +55,12 @@ class Engine:
         self.clock = clock
         self._readouts = tuple(readouts)
         self._scheduler = scheduler
+        self._background = Scheduler(backend.stages, _in_background(scheduler.max_batch))
         self._metrics = metrics
         self._choose_batch = choose_batch
         self._running = (0, 0)
         self._ended: list[Row] = []
-        metrics.watch_queues(lambda: scheduler.depth, self.in_flight)
+        metrics.watch_queues(lambda: scheduler.depth + self._background.depth, self.in_flight)
 
     def prepare(self, warm_up: bool, pairs: bool) -> tuple[CostCurve, ...]:
         """Called once, on the thread that will make all other calls.
@@ -68,6 +73,7 @@ class Engine:
             return (CostCurve(),) * self.backend.stages
         if self._choose_batch:
             self._scheduler.max_batch = warmup.best_batch(self.backend, pairs)
+            self._background.max_batch = _in_background(self._scheduler.max_batch)
         curves = warmup.measure(self.backend, self._scheduler.max_batch, pairs)
         self.expect(curves)
         return warmup.cumulative_seconds(curves)
@@ -76,6 +82,7 @@ class Engine:
         """Schedule by what the stages were measured to take, one curve per stage."""
         self.stage_clock = StageClock(curves)
         self._scheduler.expect(curves)
+        self._background.expect(curves)
 
     @property
     def max_batch(self) -> int:
@@ -85,12 +92,13 @@ class Engine:
     @property
     def idle(self) -> bool:
         """Whether a step would have nothing to do."""
-        return self._scheduler.idle and not self._ended
+        return self._scheduler.idle and self._background.idle and not self._ended
 
     def in_flight(self, stage: int) -> int:
         """Rows that wait for a stage or are in it."""
         running_stage, rows = self._running
-        return self._scheduler.waiting(stage) + (rows if running_stage == stage else 0)
+        waiting = self._scheduler.waiting(stage) + self._background.waiting(stage)
+        return waiting + (rows if running_stage == stage else 0)
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take in rows; each is returned by exactly one later step."""
@@ -98,35 +106,41 @@ class Engine:
         rows = list(rows)
         for row in rows:
             row.waiting_since = now
-        self._scheduler.arrive(rows)
+        self._scheduler.arrive(row for row in rows if not row.background)
+        self._background.arrive(row for row in rows if row.background)
 
     def step(self) -> list[Row]:
         """Run at most one batch; return the rows that ended, with their outcomes.
 
         Rows marked as cancelled are returned too, without one.
         """
-        stage = self._scheduler.next_stage(self.clock())
+        scheduler = self._background if self._scheduler.idle else self._scheduler
+        stage = scheduler.next_stage(self.clock())
         if stage == 0:
-            self._encode_arrivals()
-        rows = self._schedule(stage)
+            self._encode_arrivals(scheduler)
+        rows = self._schedule(scheduler, stage)
         if rows:
-            self._advance(stage, rows)
+            survivors = self._advance(stage, rows)
+            if survivors:
+                scheduler.ready(stage + 1, survivors)
         ended, self._ended = self._ended, []
         self._metrics.ended(ended)
         return ended
 
     def drop_cancelled(self) -> None:
         """Take rows marked as cancelled out of the queues; the next step returns them."""
-        self._ended += self._scheduler.remove(lambda row: row.cancelled)
+        for scheduler in (self._scheduler, self._background):
+            self._ended += scheduler.remove(lambda row: row.cancelled)
 
     def abandon(self) -> list[Row]:
         """Fail and return every row that is held: the way on after a step that raised."""
-        self._fail(self._scheduler.remove(lambda row: True))
+        for scheduler in (self._scheduler, self._background):
+            self._fail(scheduler.remove(lambda row: True))
         ended, self._ended = self._ended, []
         return ended
 
-    def _encode_arrivals(self) -> None:
-        rows = self._scheduler.to_encode()
+    def _encode_arrivals(self, scheduler: Scheduler) -> None:
+        rows = scheduler.to_encode()
         if not rows:
             return
         started = self.clock()
@@ -140,11 +154,11 @@ class Engine:
         for row, encoded in zip(rows, found, strict=True):
             row.tokenized(encoded, started, seconds)
         self._metrics.encoded(sum(encoded.tokens for encoded in found))
-        self._scheduler.ready(0, rows)
+        scheduler.ready(0, rows)
 
-    def _schedule(self, stage: int) -> list[Row]:
+    def _schedule(self, scheduler: Scheduler, stage: int) -> list[Row]:
         """Rows to run now, less those whose time is up, or would be before the stage ends."""
-        rows = self._scheduler.take(stage)
+        rows = scheduler.take(stage)
         expected = 0.0
         if rows:
             longest = max(row.tokens for row in rows)
@@ -152,7 +166,7 @@ class Engine:
         now = self.clock()
         horizon = now + expected
         # Rows that are not in this batch, and whose time ends before it does, are late as well.
-        late = self._scheduler.late(horizon)
+        late = scheduler.late(horizon)
         on_time = [row for row in rows if row.deadline >= horizon]
         if len(on_time) < len(rows):
             late += [row for row in rows if row.deadline < horizon]
@@ -162,8 +176,12 @@ class Engine:
             self._end(row, row.best_so_far())
         return on_time
 
-    def _advance(self, stage: int, rows: list[Row]) -> None:
-        """Run a stage on rows and post-process them; where the backend fails, just they fail."""
+    def _advance(self, stage: int, rows: list[Row]) -> list[Row]:
+        """Run a stage on rows and post-process them; where the backend fails, just they fail.
+
+        Returns the rows that go on to the next stage.
+        """
+        survivors: list[Row] = []
         self._running = (stage, len(rows))
         started = self.clock()
         try:
@@ -176,8 +194,9 @@ class Engine:
             self._fail(rows)
         else:
             self._book(stage, rows, started, seconds)
-            self._post_process(stage, rows, states, decisions)
+            survivors = self._post_process(stage, rows, states, decisions)
         self._running = (0, 0)
+        return survivors
 
     def _run(self, stage: int, rows: list[Row]) -> tuple[list[Any], NDArray[np.float32]]:
         if stage == 0:
@@ -204,8 +223,8 @@ class Engine:
 
     def _post_process(
         self, stage: int, rows: list[Row], states: list[Any], found: Decisions
-    ) -> None:
-        """Rows that are sure leave, at once; the others wait for the next stage."""
+    ) -> list[Row]:
+        """Rows that are sure leave, at once; returns the others."""
         columns = zip(
             rows,
             states,
@@ -227,8 +246,7 @@ class Engine:
             else:
                 row.state = state
                 survivors.append(row)
-        if survivors:
-            self._scheduler.ready(stage + 1, survivors)
+        return survivors
 
     def _fail(self, rows: Iterable[Row]) -> None:
         for row in rows:
@@ -239,3 +257,7 @@ class Engine:
             row.outcome = outcome
         row.state = None  # the batch that it lives in may be large
         self._ended.append(row)
+
+
+def _in_background(max_batch: int) -> int:
+    return max(1, int(max_batch * BACKGROUND_SHARE))

@@ -52,12 +52,13 @@ class Timing:
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """A text with its plan; the engine sets all but the first six.
+    """A text with its plan; the engine sets all but the first seven.
 
     history: raw logits (C,) of the exits that the row passed in this tier.
 
     deadline: on the engine's clock; infinity where there is none.
     deliver: called on the event loop with rows that ended together.
+    background: runs only where no other row waits.
     outcome: set once, when the row ends; a cancelled row ends without one.
     """
 
@@ -67,6 +68,7 @@ class Row:
     plan: StagePlan
     deliver: Deliver
     deadline: float = math.inf
+    background: bool = False
     cancelled: bool = False
     encoded: Encoded | None = None
     state: Any = None

@@ -64,20 +64,28 @@ class Worker:
     def submit(self, rows: Sequence[Row]) -> None:
         """Take in rows; each one's `deliver` is called once with its outcome, unless cancelled.
 
-        Rows beyond max_queue are delivered at once with an OverloadedError, and all of them with
-        a TierUnavailableError while the tier drains.
+        Rows beyond max_queue are delivered at once with an OverloadedError, background rows beyond
+        half of it, and all of them with a TierUnavailableError while the tier drains.
         """
-        room = 0 if self._draining else max(self._max_queue - self._held, 0)
-        accepted, refused = rows[:room], rows[room:]
+        if self._held == 0:
+            self._last_return = time.monotonic()
+        accepted, refused = [], []
+        for row in rows:
+            if self._has_room(row):
+                self._held += 1
+                accepted.append(row)
+            else:
+                refused.append(row)
         if accepted:
-            if self._held == 0:
-                self._last_return = time.monotonic()
-            self._held += len(accepted)
             with self._changed:
                 self._inbox.extend(accepted)
                 self._changed.notify()
         if refused:
             self._refuse(refused)
+
+    def _has_room(self, row: Row) -> bool:
+        limit = self._max_queue // 2 if row.background else self._max_queue
+        return not self._draining and self._held < limit
 
     def cancel(self, rows: Sequence[Row]) -> None:
         """Drop rows whose caller is gone; nothing is delivered for them any more."""

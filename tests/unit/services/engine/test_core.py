@@ -33,8 +33,9 @@ plans = st.builds(
 )
 
 
-def make_row(text, plan=TO_THE_END, number=0, deadline=math.inf):
-    return Row(number, text, None, StagePlan.of(plan, EXITS), lambda rows: None, deadline)
+def make_row(text, plan=TO_THE_END, number=0, deadline=math.inf, *, background=False):
+    plan = StagePlan.of(plan, EXITS)
+    return Row(number, text, None, plan, lambda rows: None, deadline, background)
 
 
 def run_to_end(engine):
@@ -54,16 +55,19 @@ def leaves_where_reference_does(row, text, plan):
 
 @settings(max_examples=60)
 @given(
-    jobs=st.lists(st.tuples(texts, plans, st.booleans()), min_size=1, max_size=40),
+    jobs=st.lists(st.tuples(texts, plans, st.booleans(), st.booleans()), min_size=1, max_size=40),
     max_batch=st.integers(1, 9),
     data=st.data(),
 )
 def test_every_row_ends_once_and_leaves_where_it_would_alone(backend, jobs, max_batch, data):
-    assume(not any(is_tie(text, plan, EXITS) for text, plan, _ in jobs))
+    assume(not any(is_tie(text, plan, EXITS) for text, plan, *_ in jobs))
     metrics = TierMetrics(CollectorRegistry(), EXITS)
     scheduler = Scheduler(backend.stages, max_batch)
     engine = Engine(backend, tiers.READOUTS["large"], scheduler, metrics)
-    rows = [make_row(text, plan, number) for number, (text, plan, _) in enumerate(jobs)]
+    rows = [
+        make_row(text, plan, number, background=background)
+        for number, (text, plan, _, background) in enumerate(jobs)
+    ]
     waiting, ended = list(rows), []
     while waiting or not engine.idle:
         arrivals = data.draw(st.integers(0 if not engine.idle else 1, 12), label="arrivals")
@@ -78,7 +82,7 @@ def test_every_row_ends_once_and_leaves_where_it_would_alone(backend, jobs, max_
             engine.drop_cancelled()
     assert sorted(row.id for row in ended) == list(range(len(jobs)))
     for row in rows:
-        text, plan, _ = jobs[row.id]
+        text, plan, *_ = jobs[row.id]
         if row.cancelled:
             assert row.outcome is None
         else:
@@ -145,6 +149,46 @@ def test_row_cancelled_while_it_runs_goes_no_further(make_engine, backend):
     assert engine.step() == [row]
     assert row.outcome is None
     assert engine.idle
+
+
+def test_background_rows_wait_for_every_other_row(make_engine):
+    engine = make_engine()
+    behind = make_row("w1 w2", number=1, background=True)
+    engine.add([behind])
+    engine.step()
+    assert engine.in_flight(1) == 1, "with nobody else there it has begun"
+    engine.add([make_row("w3", number=2), make_row("w4", make_plan({"large@1": 0.0}), number=3)])
+    ended = run_to_end(engine)
+    assert [row.id for row in ended] == [3, 2, 1]
+    leaves_where_reference_does(behind, "w1 w2", TO_THE_END)
+
+
+def test_background_rows_run_in_small_batches_of_their_own(make_engine, backend):
+    sizes = []
+
+    class Counted(TorchBackend):
+        def run_stage(self, stage, rows):
+            sizes.append(len(rows))
+            return super().run_stage(stage, rows)
+
+    engine = make_engine(max_batch=8, run_by=Counted(backend._network, backend._encoder))
+    plan = make_plan({"large@1": 0.0})
+    engine.add([make_row("w1", plan, number, background=number >= 3) for number in range(8)])
+    assert [row.id for row in run_to_end(engine)] == list(range(8))
+    assert sizes == [3, 2, 2, 1]
+
+
+def test_background_rows_can_be_cancelled_and_abandoned(make_engine):
+    engine = make_engine(max_batch=1)
+    rows = [make_row(f"w{number}", number=number, background=True) for number in range(3)]
+    engine.add(rows)
+    assert engine.step() == []
+    rows[1].cancelled = True
+    engine.drop_cancelled()
+    assert sorted(row.id for row in engine.abandon()) == [0, 1, 2]
+    assert engine.idle
+    assert rows[1].outcome is None
+    assert isinstance(rows[0].outcome, OfframpError)
 
 
 class Ticking:

@@ -34,8 +34,9 @@ async def start(make_engine):
         yield make
 
 
-def make_row(number, text, plan, deliver):
-    return Row(number, text, None, StagePlan.of(plan, EXITS), deliver)
+def make_row(number, text, plan, deliver, *, background=False):
+    plan = StagePlan.of(plan, EXITS)
+    return Row(number, text, None, plan, deliver, background=background)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -48,7 +49,8 @@ async def test_every_row_is_delivered_once_or_was_cancelled(start, seed):
     for number in range(120):
         text = " ".join(chooser.choices(tiers.WORDS, k=chooser.randint(1, 22)))
         if not is_tie(text, plan, EXITS):
-            rows.append(make_row(number, text, plan, delivered.extend))
+            background = chooser.random() < 0.2
+            rows.append(make_row(number, text, plan, delivered.extend, background=background))
     waiting = list(rows)
     while waiting:
         count = chooser.randint(1, 20)
@@ -103,6 +105,18 @@ async def test_refused_rows_are_told_when_to_come_back(start):
         assert 0.0 < row.outcome.retry_after_seconds < 1.0
 
 
+async def test_background_rows_may_fill_half_of_the_queue(start):
+    worker = await start(max_queue=6)
+    delivered: list[Row] = []
+    rows = [
+        make_row(number, "w1", make_plan(), delivered.extend, background=number < 5)
+        for number in range(9)
+    ]
+    worker.submit(rows)  # nothing is delivered before the event loop runs, but refusals
+    assert [row.id for row in delivered] == [3, 4, 8]
+    assert all(isinstance(row.outcome, OverloadedError) for row in delivered)
+
+
 async def test_new_rows_are_refused_while_draining(start):
     worker = await start()
     delivered: list[Row] = []
@@ -129,10 +143,10 @@ async def test_engine_that_fails_between_batches_fails_what_it_held_and_goes_on(
     schedule = engine._schedule
     broken = iter([True])
 
-    def schedule_once_broken(stage):
+    def schedule_once_broken(scheduler, stage):
         if next(broken, False):
             raise ValueError("a mistake in the scheduler")
-        return schedule(stage)
+        return schedule(scheduler, stage)
 
     engine._schedule = schedule_once_broken
     outcomes: asyncio.Queue[Row] = asyncio.Queue()
