@@ -9,6 +9,7 @@ from typing import Any
 import offramp
 from offramp.errors import ConfigError, InvalidRequestError, Violation
 from offramp.v1 import admin_pb2, admin_pb2_grpc
+from router.audit import Agreement
 from router.loading import solve_text
 from router.messages import (
     policy_message,
@@ -34,13 +35,16 @@ class AdminServicer(admin_pb2_grpc.RouterAdminServiceServicer):
         policies: Policies,
         reloader: Reloader,
         tiers: Tiers,
+        *,
         window: Callable[[str], Window],
+        agreement: Callable[[str], Agreement],
         started_at: float,
     ) -> None:
         self._policies = policies
         self._reloader = reloader
         self._tiers = tiers
         self._window = window
+        self._agreement = agreement
         self._started_at = started_at
 
     async def GetStatus(
@@ -49,7 +53,9 @@ class AdminServicer(admin_pb2_grpc.RouterAdminServiceServicer):
         """Routes, tiers, the last reload."""
         return admin_pb2.GetStatusResponse(
             routes=[
-                route_status(self._policies[name], self._window(name).totals())
+                route_status(
+                    self._policies[name], self._window(name).totals(), self._agreement(name)
+                )
                 for name in self._policies.routes
             ],
             tiers=[_tier_status(tier) for tier in self._tiers],

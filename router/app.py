@@ -17,7 +17,9 @@ from offramp.rpc.serving import GrpcServer
 from offramp.v1 import admin_pb2_grpc, router_pb2_grpc
 from router.admin import AdminServicer
 from router.answer_metrics import AnswerMetrics
-from router.classifier import Classifier
+from router.audit import Auditor
+from router.audit_metrics import AuditMetrics
+from router.classifier import Classifier, streams_of
 from router.loading import load_routes, parse_settings, prepare
 from router.objective import Solution
 from router.policies import Policies
@@ -77,12 +79,24 @@ class Router:
     def _register(self, answers: AnswerMetrics) -> None:
         limits, routes = self.settings.limits, self.policies.routes
         tiers = {name: [self.tiers[t.name] for t in route.tiers] for name, route in routes.items()}
-        classifier = Classifier(self.policies, tiers, limits, answers)
+        self.auditor = Auditor(
+            streams_of(tiers),
+            AuditMetrics(self.registry, routes),
+            lambda route: self.policies[route].version,
+        )
+        classifier = Classifier(self.policies, tiers, limits, answers, self.auditor)
         router_pb2_grpc.add_RouterServiceServicer_to_server(
             RouterServicer(classifier, limits.max_batch_items), self.server.grpc
         )
         admin_pb2_grpc.add_RouterAdminServiceServicer_to_server(
-            AdminServicer(self.policies, self.reloader, self.tiers, answers.window, time.time()),
+            AdminServicer(
+                self.policies,
+                self.reloader,
+                self.tiers,
+                window=answers.window,
+                agreement=self.auditor.agreement,
+                started_at=time.time(),
+            ),
             self.server.grpc,
         )
         self.server.enable_reflection(*SERVICES)
@@ -124,4 +138,5 @@ class Router:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self.auditor.close()
         await self.tiers.close()

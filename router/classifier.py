@@ -12,9 +12,11 @@ from offramp.v1 import common_pb2, router_pb2
 from router import pipeline
 from router.answer_metrics import AnswerMetrics
 from router.answers import explain
+from router.audit import Auditor
 from router.config import Limits
 from router.pipeline import Job
 from router.policies import Policies
+from router.stream import InferStream
 from router.tiers import Tier
 from router.validation import InputRules, find_route, wishes_of
 
@@ -30,12 +32,14 @@ class Classifier:
         tiers: Mapping[str, Sequence[Tier]],
         limits: Limits,
         metrics: AnswerMetrics,
+        auditor: Auditor,
     ) -> None:
         self._policies = policies
         self._tiers = tiers
-        self._streams = {name: [tier.stream for tier in row] for name, row in tiers.items()}
+        self._streams = streams_of(tiers)
         self._limits = limits
         self._metrics = metrics
+        self._auditor = auditor
         self._names = tuple(policies.routes)
         self._rules = {
             name: InputRules(limits.max_text_chars, route.manifest.pairs)
@@ -64,6 +68,7 @@ class Classifier:
         finished = await pipeline.classify(text, job, self._streams[name])
         answer = explain(finished, job, self._tiers[name])
         self._metrics.answered(answer)
+        self._auditor.answered(text, finished, job)
         return answer
 
     async def result(
@@ -85,3 +90,8 @@ class Classifier:
         """Count a request or item that got an error; `route` as the client named it."""
         known = route or (self._names[0] if len(self._names) == 1 else "")
         self._metrics.failed(known if known in self._names else None, error)
+
+
+def streams_of(tiers: Mapping[str, Sequence[Tier]]) -> dict[str, list[InferStream]]:
+    """The streams to the tiers of each route, in order."""
+    return {name: [tier.stream for tier in row] for name, row in tiers.items()}

@@ -24,6 +24,7 @@ def _is_name(value: str) -> str:
 Name = Annotated[str, AfterValidator(_is_name)]
 # Strict numbers: `true` or a quoted "0.9" is a slip of the pen, not a threshold.
 Threshold = Annotated[float, Field(ge=0, le=1, strict=True)]
+Rate = Threshold
 Share = Annotated[float, Field(gt=0, lt=1, strict=True)]
 # Keys of an objective that say how, not what.
 TERMS = {"confidence", "method"}
@@ -132,12 +133,16 @@ class OverrideLimits(Strict):
 
 
 class PolicySettings(Strict):
-    """The reloadable part of a route."""
+    """The reloadable part of a route.
+
+    audit_rate: share of requests that are answered again at full depth, off the reply path.
+    """
 
     objective: Objective
     confidence: Measure = Measure.MAX_PROB
     on_tier_loss: Literal["degrade", "fail"] = "degrade"
     deadline_margin_ms: float = Field(default=5.0, ge=0, le=60_000, strict=True)
+    audit_rate: Rate = 0.0
     overrides: OverrideLimits = OverrideLimits()
 
     def as_yaml(self) -> str:

@@ -9,6 +9,7 @@ from offramp.decision.risk import Method
 from offramp.decision.simulate import Forecast
 from offramp.rpc import wire
 from offramp.v1 import admin_pb2, common_pb2
+from router.audit import Agreement
 from router.objective import Solution
 from router.plan import ActivePolicy
 from router.reload import ReloadStatus
@@ -48,7 +49,9 @@ def policy_message(policy: ActivePolicy) -> admin_pb2.Policy:
     return message
 
 
-def route_status(policy: ActivePolicy, totals: Totals) -> admin_pb2.RouteStatus:
+def route_status(
+    policy: ActivePolicy, totals: Totals, agreement: Agreement
+) -> admin_pb2.RouteStatus:
     """A route and its live figures; ratios are 0 where the window is empty."""
     return admin_pb2.RouteStatus(
         route=policy.route.name,
@@ -62,6 +65,7 @@ def route_status(policy: ActivePolicy, totals: Totals) -> admin_pb2.RouteStatus:
             for name in policy.route.exits
         ],
         guarantee=_guarantee(policy.solution.guarantee),
+        audits=_audits(agreement),
     )
 
 
@@ -89,6 +93,17 @@ def _guarantee(guarantee: Guarantee | None) -> admin_pb2.PolicyGuarantee | None:
         examples=guarantee.examples,
         observed=guarantee.observed,
         bound=guarantee.bound,
+    )
+
+
+def _audits(agreement: Agreement) -> admin_pb2.RouteAudits | None:
+    if not agreement.audited:
+        return None
+    return admin_pb2.RouteAudits(
+        audited=agreement.audited,
+        agreed=agreement.agreed,
+        agreement_ratio=agreement.ratio,
+        agreement_lower_bound=agreement.lower_bound,
     )
 
 

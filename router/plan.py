@@ -11,7 +11,7 @@ from offramp.decision.plan import ExitPlan
 from offramp.rpc import wire
 from offramp.v1 import common_pb2
 from router.objective import Solution
-from router.policy import Bounds, Wishes, restrict, tier_spans
+from router.policy import Bounds, Wishes, full_depth, restrict, tier_spans
 from router.route import Route
 
 Source = Literal["file", "admin"]
@@ -42,7 +42,7 @@ class ActivePolicy:
     """A solved policy in force. Immutable: a request keeps the one that it began with.
 
     expires_at: Unix seconds; None where it holds until the next change.
-    plan: of requests that wish for nothing else, made once.
+    plan: of requests that wish for nothing else; full_depth: of those that are audited.
     """
 
     route: Route
@@ -51,6 +51,7 @@ class ActivePolicy:
     source: Source
     expires_at: float | None
     plan: RequestPlan
+    full_depth: RequestPlan
 
     @property
     def margin_seconds(self) -> float:
@@ -84,9 +85,10 @@ def activate(
     expires_at: float | None = None,
 ) -> ActivePolicy:
     """Put a solution in force: everything that requests share is made here, once."""
-    bounds = Bounds(solution.thresholds, last=len(route.exits) - 1)
-    plan = make_plan(route, bounds, solution.settings.confidence)
-    return ActivePolicy(route, solution, version, source, expires_at, plan)
+    measure = solution.settings.confidence
+    plan = make_plan(route, Bounds(solution.thresholds, len(route.exits) - 1), measure)
+    deepest = make_plan(route, full_depth(route.exit_tiers), measure)
+    return ActivePolicy(route, solution, version, source, expires_at, plan, deepest)
 
 
 def make_plan(route: Route, bounds: Bounds, measure: Measure) -> RequestPlan:

@@ -62,8 +62,7 @@ def restrict(
     if violations:
         raise InvalidRequestError(violations)
     if wishes.full_depth:
-        first = tiers.index(tiers[-1])
-        return Bounds(_cut((NEVER,) * len(exits), len(exits) - 1), len(exits) - 1, first)
+        return full_depth(tiers)
     last = len(exits) - 1
     if wishes.last_exit is not None:
         last = exits.index(wishes.last_exit)
@@ -71,6 +70,12 @@ def restrict(
         last = min(last, _deepest_within(costs, wishes.max_cost))
     floor = wishes.min_confidence or 0.0
     return Bounds(_cut(tuple(max(t, floor) for t in thresholds), last), last)
+
+
+def full_depth(tiers: Sequence[str]) -> Bounds:
+    """Straight to the last tier and to its last exit; tiers: the tier of each exit."""
+    last = len(tiers) - 1
+    return Bounds(_cut((NEVER,) * len(tiers), last), last, tiers.index(tiers[-1]))
 
 
 def _cut(thresholds: tuple[float, ...], last: int) -> tuple[float, ...]:

@@ -55,6 +55,7 @@ class Flight:
     plan: common_pb2.ExitPlan
     patience: Patience
     future: asyncio.Future[tier_pb2.InferAnswer]
+    background: bool
     sent: bool = False
 
 
@@ -82,13 +83,20 @@ class InferStream:
         return self._lost is None
 
     async def infer(
-        self, text: common_pb2.TextInput, plan: common_pb2.ExitPlan, patience: Patience
+        self,
+        text: common_pb2.TextInput,
+        plan: common_pb2.ExitPlan,
+        patience: Patience,
+        *,
+        background: bool = False,
     ) -> tier_pb2.InferAnswer:
         """Run one item; cancelling takes it out of the tier's queue.
 
+        background: only where the tier has nothing else to do.
+
         Raises TierUnavailableError, OverloadedError, DeadlineError, or the item's own error.
         """
-        flight = self._admit(text, plan, patience)
+        flight = self._admit(text, plan, patience, background)
         left = max(0.0, patience.give_up_at - time.monotonic())
         timer = asyncio.get_running_loop().call_later(left, self._expire, flight)
         try:
@@ -98,7 +106,11 @@ class InferStream:
             self._drop(flight)
 
     def _admit(
-        self, text: common_pb2.TextInput, plan: common_pb2.ExitPlan, patience: Patience
+        self,
+        text: common_pb2.TextInput,
+        plan: common_pb2.ExitPlan,
+        patience: Patience,
+        background: bool,
     ) -> Flight:
         if self._lost is not None:
             raise TierUnavailableError(f"tier {self._name!r} is out of reach: {self._lost}")
@@ -107,7 +119,7 @@ class InferStream:
                 f"{self._max_in_flight} items are in flight to tier {self._name!r}; try again soon"
             )
         future = asyncio.get_running_loop().create_future()
-        flight = Flight(next(self._ids), text, plan, patience, future)
+        flight = Flight(next(self._ids), text, plan, patience, future, background)
         self._flights[flight.id] = flight
         self._waiting.append(flight)
         self._wake.set()
@@ -203,6 +215,7 @@ def _item(flight: Flight, now: float) -> tier_pb2.InferItem:
         input=flight.input,
         plan=flight.plan,
         timeout_ms=max(1, min(left, MAX_TIMEOUT_MS)),
+        background=flight.background,
     )
 
 

@@ -14,7 +14,7 @@ SCOPE = "for texts like the evidence, and requests not cut short by max_cost, la
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from offramp.client import RouteStatus
+    from offramp.client import Audits, RouteStatus
     from offramp.decision.guarantee import Guarantee
     from offramp.decision.simulate import Forecast
     from training.figures import DialPoint
@@ -48,6 +48,8 @@ def show(
     console.print(forecasts(columns, live))
     if guarantee is not None:
         console.print(f"\nguarantee: {guarantee}\n{SCOPE}", highlight=False)
+    if live and live.audits:
+        console.print(f"\naudits: {_audited(live.audits)}", highlight=False)
 
 
 def exits(
@@ -104,6 +106,13 @@ def dial(points: Iterable[DialPoint]) -> Table:
             f"{point.escalation_rate:.1%}",
         )
     return table
+
+
+def _audited(audits: Audits) -> str:
+    return (
+        f"{audits.agreement_ratio:.2%} of {audits.audited:,} answers under this policy are those "
+        f"of full depth (at least {audits.agreement_lower_bound:.2%} of all, with 95% confidence)"
+    )
 
 
 def _share(count: int, total: int) -> str:

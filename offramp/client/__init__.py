@@ -2,7 +2,14 @@
 
 from offramp.client.asynchronous import AsyncClient
 from offramp.client.connection import Retries, Tls
-from offramp.client.operations import Policy, ReloadStatus, RouterStatus, RouteStatus, TierStatus
+from offramp.client.operations import (
+    Audits,
+    Policy,
+    ReloadStatus,
+    RouterStatus,
+    RouteStatus,
+    TierStatus,
+)
 from offramp.client.results import (
     Classification,
     Cost,
@@ -17,6 +24,7 @@ from offramp.client.synchronous import Client
 
 __all__ = [
     "AsyncClient",
+    "Audits",
     "Classification",
     "Client",
     "Cost",

@@ -12,8 +12,24 @@ from offramp.decision.simulate import Forecast
 
 
 @dataclass(frozen=True, slots=True)
+class Audits:
+    """Answers held against full depth since the policy came into force.
+
+    agreement_lower_bound: what the true share is at least, with 95% confidence.
+    """
+
+    audited: int
+    agreed: int
+    agreement_ratio: float
+    agreement_lower_bound: float
+
+
+@dataclass(frozen=True, slots=True)
 class RouteStatus:
-    """Live figures of a route over the sliding window of the ready gauges."""
+    """Live figures of a route over the sliding window of the ready gauges.
+
+    audits: None where nothing was audited.
+    """
 
     route: str
     bundle_id: str
@@ -23,6 +39,7 @@ class RouteStatus:
     escalation_ratio: float
     exits: Mapping[str, int]
     guarantee: Guarantee | None
+    audits: Audits | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,16 @@ def _route(message: admin_pb2.RouteStatus) -> operations.RouteStatus:
         escalation_ratio=message.escalation_ratio,
         exits={e.exit: e.requests for e in message.exits},
         guarantee=_guarantee(message),
+        audits=_audits(message.audits) if message.HasField("audits") else None,
+    )
+
+
+def _audits(message: admin_pb2.RouteAudits) -> operations.Audits:
+    return operations.Audits(
+        audited=message.audited,
+        agreed=message.agreed,
+        agreement_ratio=message.agreement_ratio,
+        agreement_lower_bound=message.agreement_lower_bound,
     )
 
 

@@ -83,6 +83,7 @@ class RouteStatus(_message.Message):
     ESCALATION_RATIO_FIELD_NUMBER: _builtins.int
     EXITS_FIELD_NUMBER: _builtins.int
     GUARANTEE_FIELD_NUMBER: _builtins.int
+    AUDITS_FIELD_NUMBER: _builtins.int
     route: _builtins.str
     bundle_id: _builtins.str
     policy_version: _builtins.int
@@ -96,6 +97,10 @@ class RouteStatus(_message.Message):
     def guarantee(self) -> Global___PolicyGuarantee:
         """Of the policy in force. Absent where its objective asks for no guarantee."""
 
+    @_builtins.property
+    def audits(self) -> Global___RouteAudits:
+        """Since the policy in force came into force. Absent where nothing was audited."""
+
     def __init__(
         self,
         *,
@@ -107,14 +112,48 @@ class RouteStatus(_message.Message):
         escalation_ratio: _builtins.float = ...,
         exits: _abc.Iterable[Global___ExitCount] | None = ...,
         guarantee: Global___PolicyGuarantee | None = ...,
+        audits: Global___RouteAudits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["guarantee", b"guarantee"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audits", b"audits", "guarantee", b"guarantee"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "escalation_ratio", b"escalation_ratio", "exits", b"exits", "guarantee", b"guarantee", "policy_version", b"policy_version", "requests", b"requests", "route", b"route", "speedup", b"speedup"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audits", b"audits", "bundle_id", b"bundle_id", "escalation_ratio", b"escalation_ratio", "exits", b"exits", "guarantee", b"guarantee", "policy_version", b"policy_version", "requests", b"requests", "route", b"route", "speedup", b"speedup"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RouteStatus: _TypeAlias = RouteStatus  # noqa: Y015
+
+@_typing.final
+class RouteAudits(_message.Message):
+    """Answers held against full depth: of requests drawn at the policy's audit_rate, without those that
+    had an override or that a deadline or a lost tier cut short.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDITED_FIELD_NUMBER: _builtins.int
+    AGREED_FIELD_NUMBER: _builtins.int
+    AGREEMENT_RATIO_FIELD_NUMBER: _builtins.int
+    AGREEMENT_LOWER_BOUND_FIELD_NUMBER: _builtins.int
+    audited: _builtins.int
+    agreed: _builtins.int
+    agreement_ratio: _builtins.float
+    agreement_lower_bound: _builtins.float
+    """What the true share is at least, with 95% confidence."""
+    def __init__(
+        self,
+        *,
+        audited: _builtins.int = ...,
+        agreed: _builtins.int = ...,
+        agreement_ratio: _builtins.float = ...,
+        agreement_lower_bound: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreed", b"agreed", "agreement_lower_bound", b"agreement_lower_bound", "agreement_ratio", b"agreement_ratio", "audited", b"audited"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RouteAudits: _TypeAlias = RouteAudits  # noqa: Y015
 
 @_typing.final
 class ExitCount(_message.Message):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import grpc
 import pytest
 
@@ -64,3 +66,20 @@ async def test_the_gauges_equal_what_the_answers_say(router, stub):
     escalation = router.registry.get_sample_value("offramp_escalation_ratio", labels)
     assert speedup == pytest.approx(baseline / flops)
     assert escalation == pytest.approx(sum(a.escalated for a in answers) / len(answers))
+
+
+async def test_audits_find_what_full_depth_finds(tiny_bundle, tmp_path, eventually):
+    policy = {"objective": {"speedup": 6}, "audit_rate": 1.0}
+    texts = [" ".join(chosen) for chosen in combinations(" ".join(TEXTS).split(), 2)][:60]
+    async with (
+        cascade(tiny_bundle, tmp_path, policy) as router,
+        grpc.aio.insecure_channel(f"127.0.0.1:{router.server.port}") as channel,
+    ):
+        stub = router_pb2_grpc.RouterServiceStub(channel)
+        answers = [(await batch(stub, [text]))[0] for text in texts]
+        await eventually(lambda: router.auditor.agreement("sentiment").audited == len(texts), 60)
+        found = router.auditor.agreement("sentiment")
+        full = await batch(stub, texts, full_depth=True)
+    agreed = [a.label == b.label for a, b in zip(answers, full, strict=True)]
+    assert found.agreed == sum(agreed)
+    assert any(answer.exit != "large@3" for answer in answers)
