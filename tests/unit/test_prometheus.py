@@ -10,6 +10,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from router.answer_metrics import AnswerMetrics
+from router.audit_metrics import AuditMetrics
 from router.state_metrics import StateMetrics
 from services.metrics import TierMetrics
 
@@ -24,6 +25,7 @@ def families() -> dict[str, str]:
     """Name and type of every metric family of the router and of a tier."""
     router, tier = CollectorRegistry(), CollectorRegistry()
     AnswerMetrics(router, routes=())
+    AuditMetrics(router, routes=())
     StateMetrics(router)
     TierMetrics(tier, ("large@1",))
     return {f.name: f.type for registry in (router, tier) for f in registry.collect()}

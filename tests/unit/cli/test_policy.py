@@ -12,6 +12,8 @@ from rich.console import Console
 from cli.policy import tables
 from cli.policy.check import _spread
 from cli.policy.wanted import changed, duration
+from offramp.client import Audits, RouteStatus
+from offramp.decision.simulate import Forecast
 from training.figures import DialPoint
 
 
@@ -144,3 +146,14 @@ def test_an_objective_out_of_reach_says_what_the_cascade_can_do(offramp, tiny_bu
     done = offramp("policy", "check", "--bundle", tiny_bundle, "--objective", "speedup: 100000")
     assert done.exit_code == 1
     assert "below what this cascade can do" in done.stderr
+
+
+def test_audits_are_told_with_what_they_prove():
+    audits = Audits(audited=1200, agreed=1176, agreement_ratio=0.98, agreement_lower_bound=0.9721)
+    live = RouteStatus("r", "b", 1, 0, 0.0, 0.0, {}, guarantee=None, audits=audits)
+    console = Console(file=io.StringIO(), width=200)
+    forecast = Forecast(0.9, 0.9, 0.5, {"small": 0.5, "large@2": 0.5}, 0.5, 100)
+    tables.show(console, {"small": 0.9, "large@2": 0.0}, {"forecast": forecast}, None, live)
+    written = console.file.getvalue()
+    assert "98.00% of 1,200 answers" in written
+    assert "at least 97.21% of all, with 95% confidence" in written
