@@ -11,10 +11,10 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.launch.board import Board
-from cli.launch.child import Ready
 from cli.launch.suite import Suite
 from cli.launch.workspace import Wishes, prepare
 from offramp.client import AsyncClient
+from offramp.process.ready import Ready
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ OfframpError
 ├── UnknownRouteError
 ├── OverloadedError        a queue is full: try again after `retry_after_seconds`
 ├── DeadlineError          time ran out before any exit had an answer
+├── PolicyNotSharedError   a policy can be set in one process only, and there are several
 ├── TierUnavailableError   a tier that was needed is out of reach
 ├── RouterUnavailableError client side: no router answers at the address
 └── ClientClosedError      client side: the client was closed
@@ -76,6 +77,13 @@ class OverloadedError(OfframpError):
     def __init__(self, message: str, retry_after_seconds: float = 0.1) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class PolicyNotSharedError(OfframpError):
+    """A policy that would hold in one of several workers; the file reaches all of them."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "POLICY_NOT_SHARED"
 
 
 class DeadlineError(OfframpError):

@@ -6,14 +6,21 @@ import argparse
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import uvloop
 
+from offramp.config import load
 from offramp.errors import BundleError, ConfigError
+from offramp.process.child import Died
 from offramp.rpc.serving import configure_logging, run
 from offramp.rpc.signals import leave_until_ready
+from router import workers
 from router.app import Router
+from router.config import MOST_WORKERS, RouterSettings
+from router.workers import Worker
 
 
 def main() -> int:
@@ -25,20 +32,44 @@ def main() -> int:
     parser.add_argument("--config", type=Path, required=True, metavar="FILE")
     parser.add_argument("--address", metavar="HOST:PORT", help="in place of server.address")
     parser.add_argument("--metrics-address", metavar="HOST:PORT", help="in place of the file's")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that share the address, in place of the file's number; each has a metrics "
+        "page, on the ports from the first one's on",
+    )
+    # How workers are started: as which one of how many.
+    parser.add_argument("--worker", type=Worker.read, help=argparse.SUPPRESS)
     options = parser.parse_args()
     configure_logging()
+    where = {"address": options.address, "metrics_address": options.metrics_address}
     try:
-        uvloop.run(_serve(options.config, options.address, options.metrics_address))
+        if options.worker is None and (count := _workers(options.config, options.workers)) > 1:
+            return asyncio.run(workers.serve(options.config, count, **where))
+        worker = options.worker or Worker()
+        uvloop.run(_serve(partial(Router, options.config, worker=worker, **where)))
     except (ConfigError, BundleError) as error:
         print(error, file=sys.stderr)
         return 2
+    except Died as death:
+        print(death, file=sys.stderr)
+        return 2 if death.code == 2 else 1
     except asyncio.CancelledError:
         return 0  # a signal while the tiers were waited for
     return 0
 
 
-async def _serve(path: Path, address: str | None, metrics_address: str | None) -> None:
-    router = Router(path, address=address, metrics_address=metrics_address)
+def _workers(path: Path, wanted: int | None) -> int:
+    if wanted is None:
+        return load(path, RouterSettings).workers
+    if not 1 <= wanted <= MOST_WORKERS:
+        raise ConfigError(f"--workers: {wanted} workers are none or too many; 1 to {MOST_WORKERS}")
+    return wanted
+
+
+async def _serve(make: Callable[[], Router]) -> None:
+    router = make()  # on the event loop
     starting = asyncio.create_task(router.start())
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):

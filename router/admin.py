@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import offramp
-from offramp.errors import ConfigError, InvalidRequestError, Violation
+from offramp.errors import ConfigError, InvalidRequestError, PolicyNotSharedError, Violation
 from offramp.v1 import admin_pb2, admin_pb2_grpc
 from router.audit import Agreement
 from router.loading import solve_text
@@ -23,6 +23,7 @@ from router.reload import Reloader
 from router.tiers import Tier, Tiers
 from router.validation import find_route
 from router.window import Window
+from router.workers import Worker
 
 LONGEST_TTL_SECONDS = 30 * 24 * 3600.0
 
@@ -39,6 +40,7 @@ class AdminServicer(admin_pb2_grpc.RouterAdminServiceServicer):
         window: Callable[[str], Window],
         agreement: Callable[[str], Agreement],
         started_at: float,
+        worker: Worker,
     ) -> None:
         self._policies = policies
         self._reloader = reloader
@@ -46,6 +48,7 @@ class AdminServicer(admin_pb2_grpc.RouterAdminServiceServicer):
         self._window = window
         self._agreement = agreement
         self._started_at = started_at
+        self._worker = worker
 
     async def GetStatus(
         self, request: admin_pb2.GetStatusRequest, context: Any
@@ -62,6 +65,8 @@ class AdminServicer(admin_pb2_grpc.RouterAdminServiceServicer):
             reload=reload_message(self._reloader.status),
             version=offramp.__version__,
             started_at=timestamp(self._started_at),
+            worker=self._worker.number,
+            workers=self._worker.count,
         )
 
     async def GetPolicy(
@@ -75,6 +80,11 @@ class AdminServicer(admin_pb2_grpc.RouterAdminServiceServicer):
         self, request: admin_pb2.SetPolicyRequest, context: Any
     ) -> admin_pb2.SetPolicyResponse:
         """Put another policy in force."""
+        if self._worker.count > 1:
+            raise PolicyNotSharedError(
+                f"this router is one of {self._worker.count} workers on its address, and a policy "
+                "that is set would hold in one of them; edit the config file, which all follow"
+            )
         self._policies.check_begun()
         name = self._route(request.route)
         ttl_seconds = _ttl_seconds(request)

@@ -28,8 +28,10 @@ from router.route import Route
 from router.servicer import RouterServicer
 from router.state_metrics import StateMetrics
 from router.tiers import make_tiers
+from router.workers import Worker
 
 log = logging.getLogger(__name__)
+ONLY_WORKER = Worker()
 SERVICES = ("offramp.v1.RouterService", "offramp.v1.RouterAdminService")
 
 
@@ -37,9 +39,14 @@ class RouterServer(GrpcServer):
     """The router's server; its drain ends the calls that would never end by themselves."""
 
     def __init__(
-        self, settings: ServerSettings, registry: CollectorRegistry, policies: Policies
+        self,
+        settings: ServerSettings,
+        registry: CollectorRegistry,
+        policies: Policies,
+        *,
+        shared: bool,
     ) -> None:
-        super().__init__(settings, "router", registry)
+        super().__init__(settings, "router", registry, shared=shared)
         self._policies = policies
 
     async def drain(self) -> None:
@@ -51,11 +58,17 @@ class RouterServer(GrpcServer):
 class Router:
     """A whole router. Make it on a running event loop; it serves between `start` and `stop`.
 
-    address, metrics_address: in place of the file's. Raises ConfigError and BundleError.
+    address, metrics_address: in place of the file's.  worker: which one it is of those that share
+    the address. Raises ConfigError and BundleError.
     """
 
     def __init__(
-        self, path: Path, *, address: str | None = None, metrics_address: str | None = None
+        self,
+        path: Path,
+        *,
+        address: str | None = None,
+        metrics_address: str | None = None,
+        worker: Worker = ONLY_WORKER,
     ) -> None:
         self._config = (config.read(path), str(path))
         settings = parse_settings(*self._config)
@@ -72,7 +85,8 @@ class Router:
         overrides = {"address": address, "metrics_address": metrics_address}
         given = {key: value for key, value in overrides.items() if value is not None}
         server = settings.server.model_copy(update=given)
-        self.server = RouterServer(server, self.registry, self.policies)
+        self.worker = worker
+        self.server = RouterServer(server, self.registry, self.policies, shared=worker.count > 1)
         self._register(answers)
         self._background: list[asyncio.Task[None]] = []
 
@@ -96,6 +110,7 @@ class Router:
                 window=answers.window,
                 agreement=self.auditor.agreement,
                 started_at=time.time(),
+                worker=self.worker,
             ),
             self.server.grpc,
         )

@@ -26,6 +26,7 @@ Name = Annotated[str, AfterValidator(_is_name)]
 Threshold = Annotated[float, Field(ge=0, le=1, strict=True)]
 Rate = Threshold
 Share = Annotated[float, Field(gt=0, lt=1, strict=True)]
+MOST_WORKERS = 64
 # Keys of an objective that say how, not what.
 TERMS = {"confidence", "method"}
 
@@ -159,9 +160,13 @@ class RouteSettings(Strict):
 
 
 class RouterSettings(Strict):
-    """The whole file."""
+    """The whole file.
+
+    workers: processes that share the address, each a whole router on a core of its own.
+    """
 
     server: ServerSettings
+    workers: int = Field(default=1, ge=1, le=MOST_WORKERS)
     limits: Limits = Limits()
     tiers: dict[Name, TierSettings] = Field(min_length=1)
     routes: dict[Name, RouteSettings] = Field(min_length=1)

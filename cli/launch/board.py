@@ -13,7 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from cli.launch.child import Ready
+from offramp.process.ready import Ready
 from offramp.rpc.addresses import is_unix
 
 

@@ -14,12 +14,13 @@ from rich.console import Console
 from cli import answers
 from cli.guard import fail
 from cli.launch.board import Board
-from cli.launch.child import Died, Ready
 from cli.launch.suite import Suite
 from cli.launch.workspace import Workspace
 from offramp.client import AsyncClient, Classification
 from offramp.config import load
 from offramp.errors import ConfigError, OfframpError
+from offramp.process.child import Died
+from offramp.process.ready import Ready
 from offramp.rpc.addresses import obstacle
 from services.settings import TierSettings
 

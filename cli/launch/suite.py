@@ -7,13 +7,11 @@ import time
 from pathlib import Path
 
 from cli.launch.board import Board
-from cli.launch.child import Child, Died, Ready
 from cli.launch.workspace import Workspace
+from offramp.process.child import Child
+from offramp.process.keeping import keep_alive
+from offramp.process.ready import Ready
 
-# A service that dies later is started again after these waits; the last one repeats.
-RESTART_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)
-# After this long without trouble, the waits begin anew.
-STEADY_SECONDS = 60.0
 OWN_MODULE = ("small", "large")
 
 
@@ -24,10 +22,9 @@ class Suite:
         self._drain_seconds = workspace.settings.server.drain_seconds
         self._board = board
         self._tiers = [
-            Child(name, _module(name), workspace.file(name), logs / f"{name}.log")
-            for name in workspace.settings.tiers
+            _child(name, _module(name), workspace, logs) for name in workspace.settings.tiers
         ]
-        self._router = Child("router", "router", workspace.file("router"), logs / "router.log")
+        self._router = _child("router", "router", workspace, logs)
         self._watchers: list[asyncio.Task[None]] = []
 
     @property
@@ -43,7 +40,10 @@ class Suite:
         finally:
             for start in starts:
                 start.cancel()
-        self._watchers = [asyncio.create_task(self._keep_alive(c)) for c in self.children]
+        self._watchers = [
+            asyncio.create_task(keep_alive(c, self._started, self._board.note))
+            for c in self.children
+        ]
         return dict(zip((child.name for child in self.children), ready, strict=True))
 
     async def _started(self, child: Child) -> Ready:
@@ -52,22 +52,6 @@ class Suite:
         ready = await child.start()
         self._board.ready(child.name, ready, time.monotonic() - began)
         return ready
-
-    async def _keep_alive(self, child: Child) -> None:
-        """Start a child again whenever it ends, ever more patiently."""
-        waits = list(RESTART_SECONDS)
-        while True:
-            began = time.monotonic()
-            how = await child.obituary()
-            if time.monotonic() - began > STEADY_SECONDS:
-                waits = list(RESTART_SECONDS)
-            wait = waits.pop(0) if len(waits) > 1 else waits[0]
-            self._board.note(f"{how}\n{child.name} is started again in {wait:g} s")
-            await asyncio.sleep(wait)
-            try:
-                await self._started(child)
-            except Died:
-                continue
 
     async def stop(self) -> bool:
         """Drain the router, then the tiers; whether all ended by themselves."""
@@ -87,3 +71,8 @@ class Suite:
 def _module(tier: str) -> str:
     """The service that hosts a tier; further tiers of a longer chain run on the large one."""
     return f"services.{tier if tier in OWN_MODULE else 'large'}"
+
+
+def _child(name: str, module: str, workspace: Workspace, logs: Path) -> Child:
+    arguments = ("--config", str(workspace.file(name)))
+    return Child(name, module, arguments, logs / f"{name}.log")

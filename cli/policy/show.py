@@ -22,7 +22,8 @@ def show(
 
     with connect(address, route, ca) as client:
         policy = client.admin.policy()
-        routes = {status.route: status for status in client.admin.status().routes}
+        status = client.admin.status()
+        routes = {route.route: route for route in status.routes}
     live = routes.get(policy.route)
     origin = policy.source
     if policy.expires_at:
@@ -30,6 +31,8 @@ def show(
     typer.echo(f"route {policy.route} · policy version {policy.version} (from {origin})")
     if live:
         typer.echo(f"bundle {live.bundle_id}")
+    if status.workers > 1:
+        typer.echo(f"live figures: those of worker {status.worker} of {status.workers}")
     typer.echo("")
     typer.echo(f"{policy.yaml.rstrip()}\n")
     columns = {"forecast": policy.forecast}

@@ -69,13 +69,18 @@ class ReloadStatus:
 
 @dataclass(frozen=True, slots=True)
 class RouterStatus:
-    """What a router serves, and how it is doing."""
+    """What a router serves, and how it is doing.
+
+    worker: which one says so, from 1 on, of the `workers` that share the address; figures are its.
+    """
 
     version: str
     started_at: datetime | None
     routes: tuple[RouteStatus, ...]
     tiers: tuple[TierStatus, ...]
     reload: ReloadStatus
+    worker: int
+    workers: int
 
 
 @dataclass(frozen=True, slots=True)

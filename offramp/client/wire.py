@@ -110,6 +110,8 @@ def status_from_proto(message: admin_pb2.GetStatusResponse) -> operations.Router
             for t in message.tiers
         ),
         reload=reload_from_proto(message.reload),
+        worker=message.worker,
+        workers=message.workers,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import signal
 import socket
@@ -22,6 +21,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 
 from offramp.config import ServerSettings, TlsSettings
 from offramp.errors import ConfigError
+from offramp.process.ready import Ready
 from offramp.rpc.addresses import host_and_port, is_unix, obstacle, with_port
 from offramp.rpc.interceptors import CallInterceptor
 
@@ -39,9 +39,19 @@ METRICS_POLL_SECONDS = 0.02
 
 
 class GrpcServer:
-    """Owns one grpc.aio server and its metrics page; servicers are registered on `.grpc`."""
+    """Owns one grpc.aio server and its metrics page; servicers are registered on `.grpc`.
 
-    def __init__(self, settings: ServerSettings, service: str, registry: CollectorRegistry) -> None:
+    shared: other processes may listen on the same address; the kernel parts the connections.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        service: str,
+        registry: CollectorRegistry,
+        *,
+        shared: bool = False,
+    ) -> None:
         self.settings = settings
         self.service = service
         self.registry = registry
@@ -54,7 +64,7 @@ class GrpcServer:
             options=[
                 ("grpc.max_receive_message_length", limit * HARD_LIMIT_FACTOR),
                 ("grpc.max_send_message_length", -1),
-                ("grpc.so_reuseport", 0),
+                ("grpc.so_reuseport", int(shared)),
                 ("grpc.keepalive_time_ms", 30_000),
                 ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
             ],
@@ -113,13 +123,9 @@ class GrpcServer:
 
     def announce(self) -> None:
         """Print the ready line that supervisors wait for."""
-        line = {
-            "event": "ready",
-            "service": self.service,
-            "address": with_port(self.settings.address, self.port),
-            "metrics": with_port(self.settings.metrics_address, self.metrics_port),
-        }
-        print(json.dumps(line), flush=True)
+        address = with_port(self.settings.address, self.port)
+        metrics = with_port(self.settings.metrics_address, self.metrics_port)
+        print(Ready(self.service, address, metrics).line(), flush=True)
 
 
 async def run(server: GrpcServer, *, on_hup: Callable[[], None] | None = None) -> None:

@@ -45,7 +45,12 @@ class GetStatusResponse(_message.Message):
     RELOAD_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     STARTED_AT_FIELD_NUMBER: _builtins.int
+    WORKER_FIELD_NUMBER: _builtins.int
+    WORKERS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
+    worker: _builtins.int
+    """Which worker says so, from 1 on, of how many that share the address: figures are its own."""
+    workers: _builtins.int
     @_builtins.property
     def routes(self) -> _containers.RepeatedCompositeFieldContainer[Global___RouteStatus]: ...
     @_builtins.property
@@ -62,10 +67,12 @@ class GetStatusResponse(_message.Message):
         reload: Global___ReloadStatus | None = ...,
         version: _builtins.str = ...,
         started_at: _timestamp_pb2.Timestamp | None = ...,
+        worker: _builtins.int = ...,
+        workers: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reload", b"reload", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reload", b"reload", "routes", b"routes", "started_at", b"started_at", "tiers", b"tiers", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reload", b"reload", "routes", b"routes", "started_at", b"started_at", "tiers", b"tiers", "version", b"version", "worker", b"worker", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

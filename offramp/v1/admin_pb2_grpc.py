@@ -85,6 +85,7 @@ class RouterAdminServiceServicer:
 
     def SetPolicy(self, request, context):
         """Puts another policy in force, until it expires or the next one comes. Validated whole first.
+        FAILED_PRECONDITION where several workers share the address.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

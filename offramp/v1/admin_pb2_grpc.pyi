@@ -36,7 +36,9 @@ class RouterAdminServiceStub:
     GetPolicy: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetPolicyRequest, _admin_pb2.GetPolicyResponse]
     """The policy of a route, and the thresholds that it comes to."""
     SetPolicy: _grpc.UnaryUnaryMultiCallable[_admin_pb2.SetPolicyRequest, _admin_pb2.SetPolicyResponse]
-    """Puts another policy in force, until it expires or the next one comes. Validated whole first."""
+    """Puts another policy in force, until it expires or the next one comes. Validated whole first.
+    FAILED_PRECONDITION where several workers share the address.
+    """
     CheckPolicy: _grpc.UnaryUnaryMultiCallable[_admin_pb2.CheckPolicyRequest, _admin_pb2.CheckPolicyResponse]
     """What a policy would come to, on the bundle's evidence. Changes nothing."""
     Reload: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ReloadRequest, _admin_pb2.ReloadResponse]
@@ -52,7 +54,9 @@ class RouterAdminServiceAsyncStub(RouterAdminServiceStub):
     GetPolicy: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetPolicyRequest, _admin_pb2.GetPolicyResponse]  # type: ignore[assignment]
     """The policy of a route, and the thresholds that it comes to."""
     SetPolicy: _aio.UnaryUnaryMultiCallable[_admin_pb2.SetPolicyRequest, _admin_pb2.SetPolicyResponse]  # type: ignore[assignment]
-    """Puts another policy in force, until it expires or the next one comes. Validated whole first."""
+    """Puts another policy in force, until it expires or the next one comes. Validated whole first.
+    FAILED_PRECONDITION where several workers share the address.
+    """
     CheckPolicy: _aio.UnaryUnaryMultiCallable[_admin_pb2.CheckPolicyRequest, _admin_pb2.CheckPolicyResponse]  # type: ignore[assignment]
     """What a policy would come to, on the bundle's evidence. Changes nothing."""
     Reload: _aio.UnaryUnaryMultiCallable[_admin_pb2.ReloadRequest, _admin_pb2.ReloadResponse]  # type: ignore[assignment]
@@ -83,7 +87,9 @@ class RouterAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.SetPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.SetPolicyResponse, _abc.Awaitable[_admin_pb2.SetPolicyResponse]]:
-        """Puts another policy in force, until it expires or the next one comes. Validated whole first."""
+        """Puts another policy in force, until it expires or the next one comes. Validated whole first.
+        FAILED_PRECONDITION where several workers share the address.
+        """
 
     @_abc_1.abstractmethod
     def CheckPolicy(

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from cli.launch import running
-from cli.launch.child import Ready
 from offramp.errors import RouterUnavailableError
+from offramp.process.ready import Ready
 
 
 class Suite:
@@ -20,7 +20,7 @@ class Suite:
         Suite.last = self
 
     async def start(self):
-        return {"router": Ready("127.0.0.1:1", "127.0.0.1:2")}
+        return {"router": Ready("router", "127.0.0.1:1", "127.0.0.1:2")}
 
     async def stop(self):
         self.ended.append("drained")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -12,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.launch.child import Child, Died, Ready
+from offramp.process.child import Child, Died
+from offramp.process.ready import Ready
 
-READY_LINE = json.dumps({"event": "ready", "address": "a:1", "metrics": "m:2"})
+READY = Ready("standin", "a:1", "m:2")
+READY_LINE = READY.line()
 SERVES = f"print('noise', flush=True); print('{READY_LINE}', flush=True)\n"
 DRAINS = """\
 import signal, sys, time
@@ -35,7 +36,7 @@ def child(tmp_path, monkeypatch):
 
     def make(source: str) -> Child:
         (tmp_path / "standin.py").write_text(source)
-        made.append(Child("standin", "standin", tmp_path / "config.yaml", tmp_path / "log"))
+        made.append(Child("standin", "standin", ("--config", "c.yaml"), tmp_path / "log"))
         return made[-1]
 
     yield make
@@ -45,7 +46,7 @@ def child(tmp_path, monkeypatch):
 
 async def test_a_child_is_ready_when_it_says_so_and_ends_when_asked(child):
     service = child(SERVES + WAITS)
-    assert await service.start() == Ready("a:1", "m:2")
+    assert await service.start() == READY
     assert service.running
     await service.stop(drain_seconds=1)
     assert not service.running
@@ -79,7 +80,9 @@ async def test_a_child_that_is_killed_is_said_to_be(child):
     service = child(SERVES + WAITS)
     await service.start()
     service.kill()
-    assert "killed by SIGKILL" in await service.obituary()
+    death = await service.death()
+    assert "killed by SIGKILL" in str(death)
+    assert death.code == -signal.SIGKILL
 
 
 async def test_a_drain_is_waited_for(child):
@@ -90,7 +93,7 @@ async def test_a_drain_is_waited_for(child):
 
 
 async def test_a_child_that_does_not_end_in_time_is_killed_and_told_of(child, monkeypatch):
-    monkeypatch.setattr("cli.launch.child.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("offramp.process.child.PATIENCE_SECONDS", 0.2)
     deaf = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     service = child(deaf + SERVES + WAITS)
     await service.start()
@@ -103,8 +106,8 @@ def test_a_tied_process_ends_with_its_parent_however_that_ends(tmp_path, monkeyp
     (tmp_path / "standin.py").write_text("print('up', flush=True)\n" + WAITS)
     parent_source = (
         "import os, subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-m', 'cli.launch.tether', str(os.getpid()),"
-        " 'standin'], stdout=subprocess.PIPE)\n"
+        "child = subprocess.Popen([sys.executable, '-m', 'offramp.process.tether',"
+        " str(os.getpid()), 'standin'], stdout=subprocess.PIPE)\n"
         "child.stdout.readline()\n"
         "print(child.pid, flush=True)\n"
         "time.sleep(100)\n"
@@ -125,7 +128,7 @@ def test_a_tied_process_whose_parent_is_gone_already_does_not_begin(tmp_path, mo
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(Path.cwd())]))
     (tmp_path / "standin.py").write_text("print('up', flush=True)\n")
     done = subprocess.run(
-        [sys.executable, "-m", "cli.launch.tether", "1", "standin"],
+        [sys.executable, "-m", "offramp.process.tether", "1", "standin"],
         capture_output=True, text=True, check=False, timeout=30,
     )  # fmt: skip
     assert done.returncode == 1

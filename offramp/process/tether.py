@@ -1,6 +1,6 @@
 """Runs a module that ends when the process that asked for it does, however that ends.
 
-python -m cli.launch.tether PARENT_PID MODULE [ARGUMENT…]
+python -m offramp.process.tether PARENT_PID MODULE [ARGUMENT…]
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Services as child processes: started, awaited, kept alive, ended with their parent."""
