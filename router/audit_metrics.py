@@ -28,7 +28,7 @@ class AuditMetrics:
     def __init__(self, registry: CollectorRegistry, routes: Iterable[str]) -> None:
         self._audits = Counter(
             "offramp_audits",
-            "Answers held against full depth, by result; dropped: there was no time.",
+            "Early answers held against full depth, by result; dropped: there was no time.",
             ("route", "result"),
             registry=registry,
         )
@@ -40,7 +40,7 @@ class AuditMetrics:
         )
         self._ratio = Gauge(
             "offramp_audit_agreement_ratio",
-            "Share of audited answers that are those of full depth, under the policy in force.",
+            "Share of early answers that are those of full depth, under the policy in force.",
             ("route",),
             registry=registry,
         )

@@ -136,7 +136,7 @@ class OverrideLimits(Strict):
 class PolicySettings(Strict):
     """The reloadable part of a route.
 
-    audit_rate: share of requests that are answered again at full depth, off the reply path.
+    audit_rate: share of early answers that are held against full depth, off the reply path.
     """
 
     objective: Objective

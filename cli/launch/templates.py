@@ -36,7 +36,7 @@ routes:
       objective: {objective}
       confidence: max_prob   # or margin, entropy, learned
       on_tier_loss: degrade  # a tier is down: answer with what is there, marked; or fail
-      audit_rate: 0.01       # so many answers are held against full depth, in idle gaps
+      audit_rate: 0.01       # so many early answers are held against full depth, in idle gaps
 """
 _TIER = """\
 # Once you edit this file it is yours: it is kept as it is.

@@ -110,8 +110,9 @@ def dial(points: Iterable[DialPoint]) -> Table:
 
 def _audited(audits: Audits) -> str:
     return (
-        f"{audits.agreement_ratio:.2%} of {audits.audited:,} answers under this policy are those "
-        f"of full depth (at least {audits.agreement_lower_bound:.2%} of all, with 95% confidence)"
+        f"{audits.agreement_ratio:.2%} of {audits.audited:,} early answers under this policy "
+        f"are those of full depth (at least {audits.agreement_lower_bound:.2%} of all, with 95% "
+        "confidence)"
     )
 
 

@@ -13,7 +13,7 @@ from offramp.decision.simulate import Forecast
 
 @dataclass(frozen=True, slots=True)
 class Audits:
-    """Answers held against full depth since the policy came into force.
+    """Answers that left early held against full depth since the policy came into force.
 
     agreement_lower_bound: what the true share is at least, with 95% confidence.
     """

@@ -131,8 +131,8 @@ Global___RouteStatus: _TypeAlias = RouteStatus  # noqa: Y015
 
 @_typing.final
 class RouteAudits(_message.Message):
-    """Answers held against full depth: of requests drawn at the policy's audit_rate, without those that
-    had an override or that a deadline or a lost tier cut short.
+    """Answers that left early held against full depth, drawn at the policy's audit_rate; without those of
+    requests with an override, and those that a deadline or a lost tier cut short.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -42,9 +42,10 @@ async def test_answers_are_held_against_full_depth(stack, eventually):
     async with stack.serving(policy=ALL):
         for text in ("right", "wrong", "right", "hard"):
             await stack.classify(text)
-        await eventually(lambda: tally(stack).audited == 4)
-        assert (audits(stack, "agreed"), audits(stack, "disagreed")) == (3, 1)
-        assert stack.metric("offramp_audit_agreement_ratio", route="sentiment") == 0.75
+        await eventually(lambda: tally(stack).audited == 3)
+        assert (audits(stack, "agreed"), audits(stack, "disagreed")) == (2, 1)
+        ratio = stack.metric("offramp_audit_agreement_ratio", route="sentiment")
+        assert ratio == pytest.approx(2 / 3), "the hard one's answer is that of full depth anyhow"
         bound = stack.metric("offramp_audit_agreement_lower_bound", route="sentiment")
         assert bound == tally(stack).lower_bound
         again = [item for item in stack.large.received if item.background]

@@ -155,5 +155,5 @@ def test_audits_are_told_with_what_they_prove():
     forecast = Forecast(0.9, 0.9, 0.5, {"small": 0.5, "large@2": 0.5}, 0.5, 100)
     tables.show(console, {"small": 0.9, "large@2": 0.0}, {"forecast": forecast}, None, live)
     written = console.file.getvalue()
-    assert "98.00% of 1,200 answers" in written
+    assert "98.00% of 1,200 early answers" in written
     assert "at least 97.21% of all, with 95% confidence" in written
