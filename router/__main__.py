@@ -39,16 +39,17 @@ def main() -> int:
         help="processes that share the address, in place of the file's number; each has a metrics "
         "page, on the ports from the first one's on",
     )
-    # How workers are started: as which one of how many.
+    # How workers are started: as which one of how many, and from which copy of the file.
     parser.add_argument("--worker", type=Worker.read, help=argparse.SUPPRESS)
+    parser.add_argument("--started", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     configure_logging()
     where = {"address": options.address, "metrics_address": options.metrics_address}
     try:
         if options.worker is None and (count := _workers(options.config, options.workers)) > 1:
             return asyncio.run(workers.serve(options.config, count, **where))
-        worker = options.worker or Worker()
-        uvloop.run(_serve(partial(Router, options.config, worker=worker, **where)))
+        of_several = {"worker": options.worker or Worker(), "started": options.started}
+        uvloop.run(_serve(partial(Router, options.config, **where, **of_several)))
     except (ConfigError, BundleError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -58,8 +58,10 @@ class RouterServer(GrpcServer):
 class Router:
     """A whole router. Make it on a running event loop; it serves between `start` and `stop`.
 
-    address, metrics_address: in place of the file's.  worker: which one it is of those that share
-    the address. Raises ConfigError and BundleError.
+    address, metrics_address: in place of the file's.
+    worker: which one it is of those that share the address.
+    started: a copy of the file as it was when the first of them started, whose fixed settings hold.
+    Raises ConfigError and BundleError.
     """
 
     def __init__(
@@ -69,8 +71,9 @@ class Router:
         address: str | None = None,
         metrics_address: str | None = None,
         worker: Worker = ONLY_WORKER,
+        started: Path | None = None,
     ) -> None:
-        self._config = (config.read(path), str(path))
+        self._config = (config.read(started or path), str(path))
         settings = parse_settings(*self._config)
         routes = load_routes(settings)
         self.registry = CollectorRegistry()
@@ -79,9 +82,9 @@ class Router:
         state, answers = StateMetrics(self.registry), AnswerMetrics(self.registry, routes.values())
         for tier in self.tiers:
             state.add_tier(tier)
-        started = prepare(*self._config, routes)
-        self.policies = Policies(routes, started.solutions, state.policy)
-        self.reloader = Reloader(path, started, self.policies, state)
+        candidate = prepare(*self._config, routes)
+        self.policies = Policies(routes, candidate.solutions, state.policy)
+        self.reloader = Reloader(path, candidate, self.policies, state)
         overrides = {"address": address, "metrics_address": metrics_address}
         given = {key: value for key, value in overrides.items() if value is not None}
         server = settings.server.model_copy(update=given)
@@ -119,11 +122,16 @@ class Router:
     async def start(self) -> None:
         """Bind, connect to the tiers, follow the config file. Health stays NOT_SERVING.
 
-        Raises ConfigError and BundleError where a tier is out of reach or serves something else.
+        One of several workers binds when it can serve: the kernel, which gives it its share of the
+        connections from then on, does not know of health. Raises ConfigError and BundleError where
+        a tier is out of reach or serves something else.
         """
-        await self.server.start()
+        if self.worker.count == 1:
+            await self.server.start()
         await self.tiers.connect(self.settings.limits.tier_wait_seconds)
         self.policies.begin(*await asyncio.to_thread(self._as_the_tiers_compute))
+        if self.worker.count > 1:
+            await self.server.start()
         self._background.append(asyncio.create_task(self.reloader.watch()))
 
     def _as_the_tiers_compute(self) -> tuple[dict[str, Route], Mapping[str, Solution]]:

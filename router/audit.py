@@ -1,10 +1,10 @@
 """Audits: of a share of the answers that left early, whether full depth would have given the same.
 
-An answer is drawn when it is given, off the reply path, and its text is run to full depth in the
-background, where the last tier has nothing else to do. Only what the policy decided alone is drawn:
-not requests with an override, nor answers that a deadline or a lost tier cut short. Answers of the
-last exit are not drawn either: they would be counted under any load, while others are dropped for
-want of time, and the share that agrees would look better the busier a tier is.
+Requests are drawn when they come; where the answer left early, its text is run to full depth when
+it is answered, in the background: where the last tier has nothing else to do. Only what the policy
+decided alone counts: not requests with an override, nor answers that a deadline or a lost tier cut
+short. Answers of the last exit do not count either: they would under any load, while others are
+dropped for want of time, and the share that agrees would look better the busier a tier is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from functools import partial
 from scipy.special import betaincinv
 
 from offramp.errors import OfframpError
-from offramp.v1 import common_pb2, router_pb2
+from offramp.v1 import common_pb2, router_pb2, tier_pb2
 from router.audit_metrics import AuditMetrics
 from router.pipeline import Finished, Job
 from router.stream import InferStream, Patience
@@ -28,10 +28,10 @@ from router.stream import InferStream, Patience
 log = logging.getLogger(__name__)
 
 CONFIDENCE = 0.95
-# How long an audit may wait for a gap, and how many of a route wait at the most. What is drawn
-# beyond that is dropped, and counted: a busy tier has no time for it.
+# How long an audit may wait for a gap, and how many requests of a route are followed at one time.
+# What finds no gap or no place is dropped, and counted: a busy tier has no time for it.
 PATIENCE_SECONDS = 30.0
-MOST_UNDER_WAY = 32
+PLACES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,8 @@ class Auditor:
         self._in_force = in_force
         self._draw = draw
         self._tallies = {route: Agreement(0) for route in streams}
-        self._under_way: dict[str, set[asyncio.Task[None]]] = {route: set() for route in streams}
+        self._places = dict.fromkeys(streams, PLACES)
+        self._under_way: set[asyncio.Task[None]] = set()
         for route in streams:
             metrics.watch(route, partial(self.agreement, route))
 
@@ -93,38 +94,58 @@ class Auditor:
         found = self._tallies[route]
         return found if found.policy_version == version else Agreement(version)
 
-    def answered(self, text: common_pb2.TextInput, finished: Finished, job: Job) -> None:
-        """Take a request that was just answered, or leave it."""
-        policy = job.policy
-        if self._draw() >= policy.solution.settings.audit_rate:
-            return
-        if job.plan is not policy.plan or finished.outcome != router_pb2.OUTCOME_CONFIDENT:
-            return
-        route = policy.route.name
-        if len(self._under_way[route]) >= MOST_UNDER_WAY:
-            self._metrics.dropped(route)
-        else:
-            task = asyncio.create_task(self._audit(text, finished, job))
-            self._under_way[route].add(task)
-            task.add_done_callback(self._under_way[route].discard)
+    def draws(self, job: Job) -> bool:
+        """Whether a request that came has a place, and `follow` must be called when it ended.
 
-    async def _audit(self, text: common_pb2.TextInput, finished: Finished, job: Job) -> None:
+        Before it is known where it leaves: the easy ones of a burst are answered first, and would
+        take all places from the others.
+        """
+        policy = job.policy
+        if self._draw() >= policy.solution.settings.audit_rate or job.plan is not policy.plan:
+            return False
+        route = policy.route.name
+        if self._places[route] == 0:
+            self._metrics.dropped(route)
+            return False
+        self._places[route] -= 1
+        return True
+
+    def follow(self, text: common_pb2.TextInput, job: Job, finished: Finished | None) -> None:
+        """Audit a request that was drawn, if its answer left early. None: it has no answer."""
+        if finished is None or finished.outcome != router_pb2.OUTCOME_CONFIDENT:
+            self._places[job.policy.route.name] += 1
+            return
+        task = asyncio.create_task(self._audit(text, job, finished))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _audit(self, text: common_pb2.TextInput, job: Job, finished: Finished) -> None:
+        name = job.policy.route.name
+        try:
+            deepest = await self._at_full_depth(text, job)
+        except OfframpError as error:
+            log.debug("an audit came to nothing: %s", error)
+            deepest = None
+        finally:
+            self._places[name] += 1
+        if deepest is None:
+            self._metrics.dropped(name)
+        else:
+            answer = finished.replies[-1].answer
+            self._count(job, agrees=_label(answer) == _label(deepest))
+
+    async def _at_full_depth(
+        self, text: common_pb2.TextInput, job: Job
+    ) -> tier_pb2.InferAnswer | None:
+        """What the last exit says; None where time ran out on the way. Raises OfframpError."""
         route = job.policy.route
         (leg,) = job.policy.full_depth.legs
         until = time.monotonic() + PATIENCE_SECONDS
-        try:
-            answer = await self._streams[route.name][leg.index].infer(
-                text, leg.plan, Patience(until, until), background=True
-            )
-        except OfframpError as error:
-            log.debug("an audit came to nothing: %s", error)
-            self._metrics.dropped(route.name)
-            return
-        if answer.exit != route.exits[-1]:  # its time ran out on the way
-            self._metrics.dropped(route.name)
-            return
+        answer = await self._streams[route.name][leg.index].infer(
+            text, leg.plan, Patience(until, until), background=True
+        )
         self._metrics.spent(route.name, route.tiers[-1].flops[answer.exit].at(answer.tokens))
-        self._count(job, agrees=_label(answer.probabilities) == _label_of(finished))
+        return answer if answer.exit == route.exits[-1] else None
 
     def _count(self, job: Job, *, agrees: bool) -> None:
         route, version = job.policy.route.name, job.policy.version
@@ -134,15 +155,12 @@ class Auditor:
 
     async def close(self) -> None:
         """Give up what is under way."""
-        tasks = [task for route in self._under_way.values() for task in route]
+        tasks = list(self._under_way)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _label_of(finished: Finished) -> int:
-    return _label(finished.replies[-1].answer.probabilities)
-
-
-def _label(probabilities: Sequence[float]) -> int:
+def _label(answer: tier_pb2.InferAnswer) -> int:
+    probabilities = answer.probabilities
     return max(range(len(probabilities)), key=probabilities.__getitem__)

@@ -51,8 +51,9 @@ class Classifier:
     ) -> Job:
         """What the items of a request share; the policy is taken here, once.
 
-        Raises UnknownRouteError, InvalidRequestError.
+        Raises UnknownRouteError, InvalidRequestError, TierUnavailableError before tiers are known.
         """
+        self._policies.check_begun()
         policy = self._policies[find_route(route, self._names)]
         plan = policy.plan if override is None else policy.plan_for(wishes_of(override))
         if seconds_left is None:
@@ -65,10 +66,14 @@ class Classifier:
         """Classify one text, which is the request's `field`. Raises OfframpError."""
         name = job.policy.route.name
         self._rules[name].check(text, field)
-        finished = await pipeline.classify(text, job, self._streams[name])
-        answer = explain(finished, job, self._tiers[name])
+        drawn, finished = self._auditor.draws(job), None
+        try:
+            finished = await pipeline.classify(text, job, self._streams[name])
+            answer = explain(finished, job, self._tiers[name])
+        finally:
+            if drawn:
+                self._auditor.follow(text, job, finished)
         self._metrics.answered(answer)
-        self._auditor.answered(text, finished, job)
         return answer
 
     async def result(

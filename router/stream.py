@@ -67,6 +67,7 @@ class InferStream:
         self._max_in_flight = max_in_flight
         self._ids = itertools.count(1)
         self._flights: dict[int, Flight] = {}
+        self._in_background = 0
         self._waiting: deque[Flight] = deque()
         self._cancelled: list[int] = []
         self._wake = asyncio.Event()
@@ -92,7 +93,7 @@ class InferStream:
     ) -> tier_pb2.InferAnswer:
         """Run one item; cancelling takes it out of the tier's queue.
 
-        background: only where the tier has nothing else to do.
+        background: only where the tier has nothing else to do; takes no place of another item.
 
         Raises TierUnavailableError, OverloadedError, DeadlineError, or the item's own error.
         """
@@ -114,22 +115,30 @@ class InferStream:
     ) -> Flight:
         if self._lost is not None:
             raise TierUnavailableError(f"tier {self._name!r} is out of reach: {self._lost}")
-        if len(self._flights) >= self._max_in_flight:
+        if not background and len(self._flights) - self._in_background >= self._max_in_flight:
             raise OverloadedError(
                 f"{self._max_in_flight} items are in flight to tier {self._name!r}; try again soon"
             )
         future = asyncio.get_running_loop().create_future()
         flight = Flight(next(self._ids), text, plan, patience, future, background)
         self._flights[flight.id] = flight
+        self._in_background += background
         self._waiting.append(flight)
         self._wake.set()
         return flight
 
     def _drop(self, flight: Flight) -> None:
         """Forget an item; the tier is told where it still has it."""
-        if self._flights.pop(flight.id, None) is not None and flight.sent:
+        if self._landed(flight.id) is not None and flight.sent:
             self._cancelled.append(flight.id)
             self._wake.set()
+
+    def _landed(self, flight_id: int) -> Flight | None:
+        """Take an item off those in flight; None where it was already."""
+        flight = self._flights.pop(flight_id, None)
+        if flight is not None:
+            self._in_background -= flight.background
+        return flight
 
     def _expire(self, flight: Flight) -> None:
         if not flight.future.done():
@@ -167,6 +176,7 @@ class InferStream:
                 message = f"tier {self._name!r} was lost: {reason}"
                 flight.future.set_exception(TierUnavailableError(message))
         self._flights.clear()
+        self._in_background = 0
         self._waiting.clear()
         self._cancelled.clear()
 
@@ -199,7 +209,7 @@ class InferStream:
                 self._settle(result)
 
     def _settle(self, result: tier_pb2.InferResult) -> None:
-        flight = self._flights.pop(result.id, None)
+        flight = self._landed(result.id)
         if flight is None or flight.future.done():
             return  # its caller is gone
         if result.HasField("answer"):

@@ -11,12 +11,13 @@ import asyncio
 import logging
 import signal
 import socket
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from offramp.config import ServerSettings, load
+from offramp.config import parse, read
 from offramp.errors import ConfigError
 from offramp.process.child import Child
 from offramp.process.keeping import keep_alive
@@ -51,18 +52,27 @@ async def serve(
 ) -> int:
     """Run so many workers until a signal, and drain them; 1 where one had to be killed.
 
-    Start-up is all or nothing; later each worker is kept alive. SIGHUP reaches all. Addresses: in
-    place of the file's. Raises ConfigError where the address cannot be shared or is taken, Died
-    where a worker does not come up.
+    Start-up is all or nothing; later each worker is kept alive, with the fixed settings that it had
+    at first. SIGHUP reaches all. Addresses: in place of the file's. Raises ConfigError where an
+    address cannot be shared or is taken, Died where a worker does not come up.
     """
-    server = load(path, RouterSettings).server
+    text = read(path)
+    server = parse(text, RouterSettings, str(path)).server
     given = {"address": address, "metrics_address": metrics_address}
     server = server.model_copy(update={key: value for key, value in given.items() if value})
-    with _reserved(server.address) as reserved:
-        shared = server.model_copy(update={"address": reserved})
+    pages = _metrics_addresses(server.metrics_address, count)
+    with _reserved(server.address) as reserved, _copy(text) as started:
         workers = [
-            Child(f"worker {number}", "router", _arguments(path, shared, number, count))
-            for number in range(1, count + 1)
+            Child(
+                f"worker {number}",
+                "router",
+                [
+                    *("--config", str(path), "--started", str(started)),
+                    *("--address", reserved, "--metrics-address", page),
+                    *("--worker", str(Worker(number, count))),
+                ],
+            )
+            for number, page in enumerate(pages, 1)
         ]
         try:
             ready = await _start(workers)
@@ -97,7 +107,8 @@ def _on_signals(workers: Sequence[Child]) -> asyncio.Event:
 
 def _pass_on(workers: Sequence[Child]) -> None:
     for worker in workers:
-        worker.send_signal(signal.SIGHUP)
+        if worker.serving:  # another one reads the file anyway, and would be ended by it
+            worker.send_signal(signal.SIGHUP)
 
 
 async def _keep_alive(workers: Sequence[Child], stop: asyncio.Event) -> None:
@@ -108,20 +119,29 @@ async def _keep_alive(workers: Sequence[Child], stop: asyncio.Event) -> None:
     await asyncio.gather(*watchers, return_exceptions=True)
 
 
-def _arguments(path: Path, server: ServerSettings, number: int, count: int) -> list[str]:
-    host, port = host_and_port(server.metrics_address)
-    own_port = port + number - 1 if port else 0
-    if own_port > LAST_PORT:
-        raise ConfigError(
-            f"server.metrics_address: {count} workers take so many ports from {port} on, and "
-            f"{LAST_PORT} is the last; begin at a lower one"
-        )
-    return [
-        *("--config", str(path)),
-        *("--address", server.address),
-        *("--metrics-address", f"{host}:{own_port}"),
-        *("--worker", str(Worker(number, count))),
-    ]
+@contextmanager
+def _copy(text: str) -> Iterator[Path]:
+    """The file as it is now, for workers that are started again when it has changed."""
+    with tempfile.TemporaryDirectory(prefix="offramp-router-") as folder:
+        copy = Path(folder) / "started.yaml"
+        copy.write_text(text, encoding="utf-8")
+        yield copy
+
+
+def _metrics_addresses(first: str, count: int) -> list[str]:
+    """One for each worker, port after port; port 0 lets the system choose each."""
+    host, port = host_and_port(first)
+    if port == 0:
+        return [first] * count
+    found = [f"{host}:{own}" for own in range(port, port + count)]
+    for number, address in enumerate(found, 1):
+        taken = "there is no such port" if port + number - 1 > LAST_PORT else obstacle(address)
+        if taken:
+            raise ConfigError(
+                f"server.metrics_address: worker {number} would have its page at {address} "
+                f"({taken}); name an address with {count} free ports from it on"
+            )
+    return found
 
 
 @contextmanager
@@ -138,6 +158,12 @@ def _reserved(address: str) -> Iterator[str]:
     host, port = host_and_port(address)
     family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as keeper:
-        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        keeper.bind((host.strip("[]"), port))
+        # Beside the workers, and beside what is left of connections to an earlier router.
+        for option in (socket.SO_REUSEPORT, socket.SO_REUSEADDR):
+            keeper.setsockopt(socket.SOL_SOCKET, option, 1)
+        try:
+            keeper.bind((host.strip("[]"), port))
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise ConfigError(f"server.address: cannot listen on {address} ({why})") from None
         yield with_port(address, keeper.getsockname()[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -57,7 +57,9 @@ class TierMetrics:
     def watch_queues(self, depth: Callable[[], int], in_flight: Callable[[int], int]) -> None:
         """Read the queue depth, and the rows waiting for or in each stage, at every scrape."""
         Gauge(
-            "offramp_tier_queue_depth", "Rows that have not begun.", registry=self._registry
+            "offramp_tier_queue_depth",
+            "Rows that have not begun, without background rows.",
+            registry=self._registry,
         ).set_function(depth)
         gauge = Gauge(
             "offramp_tier_stage_rows",
@@ -80,14 +82,16 @@ class TierMetrics:
         """Count the tokens of rows that were tokenised."""
         self._tokens_total.inc(tokens)
 
-    def ran(self, stage: int, seconds: float, waits: Iterable[float]) -> None:
-        """Book a batch: how long it took, and how long each of its rows had waited for it."""
-        rows = 0
-        observe = self._queue_seconds[stage].observe
-        for wait in waits:
-            observe(wait)
-            rows += 1
-        self._batch_rows[stage].observe(rows)
+    def ran(self, stage: int, seconds: float, waits: Sequence[float], *, background: bool) -> None:
+        """Book a batch: how long it took, and how long each of its rows had waited for it.
+
+        What background rows wait tells nothing of the queue.
+        """
+        if not background:
+            observe = self._queue_seconds[stage].observe
+            for wait in waits:
+                observe(wait)
+        self._batch_rows[stage].observe(len(waits))
         self._stage_seconds[stage].observe(seconds)
 
     def ended(self, rows: Iterable[Row]) -> None:

@@ -21,6 +21,7 @@ _PLAIN: dict[str, type[errors.OfframpError]] = {
         errors.UnknownRouteError,
         errors.DeadlineError,
         errors.TierUnavailableError,
+        errors.PolicyNotSharedError,
     )
 }
 

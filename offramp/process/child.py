@@ -45,6 +45,7 @@ class Child:
         self.log = log
         self._command = (sys.executable, "-m", "offramp.process.tether", str(os.getpid()), module)
         self._arguments = tuple(arguments)
+        self.serving = False
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
 
@@ -55,6 +56,7 @@ class Child:
 
     async def start(self) -> Ready:
         """Start the process and wait until it is ready; Died where it ends before."""
+        self.serving = False
         with self._output() as output:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -69,6 +71,7 @@ class Child:
         where = await ready
         if where is None:
             raise await self.death()
+        self.serving = True
         return where
 
     async def _read(

@@ -34,3 +34,5 @@ async def keep_alive(
             await start(child)
         except Died:
             continue
+        except OSError as error:  # no process can be made: out of memory, of processes, of files
+            note(f"{child.name} cannot be started ({error})")

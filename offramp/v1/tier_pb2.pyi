@@ -192,7 +192,9 @@ class InferItem(_message.Message):
     timeout_ms: _builtins.int
     """Time left for this item. 0: no limit. When it runs out the best answer so far is sent."""
     background: _builtins.bool
-    """Runs only while the tier has nothing else to do; refused where its queue is half full."""
+    """Runs only while the tier has nothing else to do. Such items take no place of others: half as many
+    as max_queue may wait beside these.
+    """
     @_builtins.property
     def input(self) -> _common_pb2.TextInput: ...
     @_builtins.property

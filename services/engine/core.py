@@ -60,7 +60,7 @@ class Engine:
         self._choose_batch = choose_batch
         self._running = (0, 0)
         self._ended: list[Row] = []
-        metrics.watch_queues(lambda: scheduler.depth + self._background.depth, self.in_flight)
+        metrics.watch_queues(lambda: scheduler.depth, self.in_flight)
 
     def prepare(self, warm_up: bool, pairs: bool) -> tuple[CostCurve, ...]:
         """Called once, on the thread that will make all other calls.
@@ -219,7 +219,7 @@ class Engine:
     def _book(self, stage: int, rows: list[Row], started: float, seconds: float) -> None:
         waits = [row.ran(started, seconds, len(rows)) for row in rows]
         self.stage_clock.observe(stage, len(rows), max(row.tokens for row in rows), seconds)
-        self._metrics.ran(stage, seconds, waits)
+        self._metrics.ran(stage, seconds, waits, background=rows[0].background)
 
     def _post_process(
         self, stage: int, rows: list[Row], states: list[Any], found: Decisions

@@ -27,12 +27,15 @@ LEARNING_RATE = 0.2
 class Worker:
     """Owns the compute thread. Its methods are called on the event loop, and none blocks it.
 
-    max_queue: rows that may be held; more are refused.
+    max_queue: rows that may be held; more are refused. Background rows, up to half as many, take
+        none of these places.
     """
 
     def __init__(self, engine: Engine, max_queue: int, metrics: TierMetrics) -> None:
         self._engine = engine
-        self._max_queue = max_queue
+        # By whether they are background rows.
+        self._most = {False: max_queue, True: max_queue // 2}
+        self._held = {False: 0, True: 0}
         self._metrics = metrics
         # What the event loop hands to the compute thread, guarded by `_changed`.
         self._changed = threading.Condition()
@@ -40,7 +43,6 @@ class Worker:
         self._cancelled = False
         self._closed = False
         # What only the event loop touches.
-        self._held = 0
         self._warm = False
         self._draining = False
         self._last_return = 0.0
@@ -64,15 +66,15 @@ class Worker:
     def submit(self, rows: Sequence[Row]) -> None:
         """Take in rows; each one's `deliver` is called once with its outcome, unless cancelled.
 
-        Rows beyond max_queue are delivered at once with an OverloadedError, background rows beyond
-        half of it, and all of them with a TierUnavailableError while the tier drains.
+        Rows that there is no room for are delivered at once with an OverloadedError, and all of
+        them with a TierUnavailableError while the tier drains.
         """
-        if self._held == 0:
+        if self.held == 0:
             self._last_return = time.monotonic()
         accepted, refused = [], []
         for row in rows:
-            if self._has_room(row):
-                self._held += 1
+            if not self._draining and self._held[row.background] < self._most[row.background]:
+                self._held[row.background] += 1
                 accepted.append(row)
             else:
                 refused.append(row)
@@ -82,10 +84,6 @@ class Worker:
                 self._changed.notify()
         if refused:
             self._refuse(refused)
-
-    def _has_room(self, row: Row) -> bool:
-        limit = self._max_queue // 2 if row.background else self._max_queue
-        return not self._draining and self._held < limit
 
     def cancel(self, rows: Sequence[Row]) -> None:
         """Drop rows whose caller is gone; nothing is delivered for them any more."""
@@ -98,6 +96,11 @@ class Worker:
     def refuse_new(self) -> None:
         """Begin to drain: rows held are finished, new ones refused."""
         self._draining = True
+
+    @property
+    def held(self) -> int:
+        """Rows that are not delivered yet."""
+        return sum(self._held.values())
 
     @property
     def max_batch(self) -> int:
@@ -121,18 +124,22 @@ class Worker:
             await asyncio.to_thread(self._thread.join)
 
     def _refuse(self, rows: Sequence[Row]) -> None:
-        error: OfframpError = TierUnavailableError(DRAINING)
-        if not self._draining:
-            wait = min(max(self._held * self._seconds_per_row, SHORTEST_RETRY), LONGEST_RETRY)
-            error = OverloadedError(
-                f"{self._held} texts are waiting, the most this tier holds; "
-                f"try again in {wait:.2g} seconds",
-                retry_after_seconds=wait,
-            )
         for row in rows:
-            row.outcome = error
-            self._metrics.rejected(error.reason)
+            row.outcome = error = self._refusal(row)
+            if not row.background:  # nobody waits for those
+                self._metrics.rejected(error.reason)
         _deliver(rows)
+
+    def _refusal(self, row: Row) -> OfframpError:
+        if self._draining:
+            return TierUnavailableError(DRAINING)
+        wait = min(max(self.held * self._seconds_per_row, SHORTEST_RETRY), LONGEST_RETRY)
+        which = "background texts" if row.background else "texts"
+        return OverloadedError(
+            f"{self._held[row.background]} {which} are waiting, the most this tier holds; "
+            f"try again in {wait:.2g} seconds",
+            retry_after_seconds=wait,
+        )
 
     def _main(
         self, ready: asyncio.Future[tuple[CostCurve, ...]], warm_up: bool, pairs: bool
@@ -173,7 +180,8 @@ class Worker:
 
     def _return(self, ended: list[Row]) -> None:
         """Back on the event loop: deliver rows that ended together, grouped by who waits."""
-        self._held -= len(ended)
+        for row in ended:
+            self._held[row.background] -= 1
         self._measure_rate(len(ended))
         _deliver([row for row in ended if not row.cancelled])
 

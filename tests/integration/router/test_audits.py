@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 
+import grpc
 import pytest
 
 from offramp.client import AsyncClient
 from offramp.errors import OverloadedError
 from offramp.rpc import wire
+from offramp.v1 import router_pb2
 from router import audit
 from tests.support.cascade import EXITS
 
@@ -89,7 +91,7 @@ async def test_what_the_policy_did_not_decide_alone_is_not_audited(stack):
 
 
 async def test_audits_that_there_is_no_time_for_are_dropped(stack, eventually, monkeypatch):
-    monkeypatch.setattr(audit, "MOST_UNDER_WAY", 2)
+    monkeypatch.setattr(audit, "PLACES", 2)
     monkeypatch.setattr(audit, "PATIENCE_SECONDS", 0.3)
     busy = wire.item_error(OverloadedError("the queue is half full"))
     async with stack.serving(policy=ALL):
@@ -134,3 +136,32 @@ async def test_a_router_that_stops_gives_up_its_audits(stack, eventually):
         assert stack.router.tiers["large"].stream.in_flight == 1
     assert stack.router.tiers["large"].stream.in_flight == 0
     assert audits(stack, "dropped") == 0
+
+
+async def test_a_burst_is_drawn_before_it_is_known_what_is_easy(stack, eventually, monkeypatch):
+    """Or the easy answers, which come first, would have all places."""
+    monkeypatch.setattr(audit, "PLACES", 4)
+    async with stack.serving(policy=ALL):
+        inputs = [{"text": text} for text in ("hard 0", "hard 1", "right 0", "hard 2", "right 1")]
+        await stack.stub.ClassifyBatch(router_pb2.ClassifyBatchRequest(inputs=inputs))
+        await eventually(lambda: tally(stack).audited == 1)
+        assert audits(stack, "dropped") == 1
+        assert stack.router.auditor._places == {"sentiment": 4}, "hard ones have given theirs back"
+
+
+async def test_requests_without_an_answer_give_their_place_back(stack):
+    stack.small.silent.add("right")
+    async with stack.serving(policy=ALL):
+        with pytest.raises(grpc.aio.AioRpcError):
+            await stack.classify("right", timeout=0.2)
+        assert stack.router.auditor._places == {"sentiment": audit.PLACES}
+
+
+async def test_audits_take_no_place_of_a_request(stack, eventually):
+    async with stack.serving(policy=ALL, limits={"max_in_flight": 2}):
+        stack.large.silent |= {"right 0", "right 1", "right 2"}
+        for number in range(3):
+            await stack.classify(f"right {number}")
+        await eventually(lambda: len(stack.large.texts) == 3)
+        answer = await stack.classify("hard")
+        assert (answer.exit, stack.router.tiers["large"].stream.in_flight) == (EXITS[-1], 3)

@@ -64,6 +64,18 @@ async def statuses(address: str) -> dict[int, admin_pb2.GetStatusResponse]:
     return found
 
 
+def free_ports(count: int) -> int:
+    """The first of so many in a row, below those that the system gives away."""
+    for first in range(21_000, 32_000, 50):
+        try:
+            for port in range(first, first + count):
+                socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return first
+    raise AssertionError("no free ports")
+
+
 async def ready(running) -> dict:
     return json.loads(await running.stdout.readline())
 
@@ -98,6 +110,23 @@ async def test_workers_share_an_address_and_follow_the_file(stack, eventually):
         assert await running.wait() == 0
 
 
+async def test_sighup_reaches_workers_and_harms_none_that_starts(stack):
+    async with started(stack, "--workers", str(COUNT)) as running:
+        line = await ready(running)
+        os.kill(workers_of(running)[0], signal.SIGKILL)
+        async with asyncio.timeout(20):
+            while b"started again in 1 s" not in await running.stderr.readline():
+                pass
+        for _ in range(30):  # while the worker is started
+            running.send_signal(signal.SIGHUP)
+            await asyncio.sleep(0.1)
+        assert sorted(await statuses(line["address"])) == [1, 2]
+        running.send_signal(signal.SIGTERM)
+        _, said = await running.communicate()
+        assert b"SIGHUP" not in said
+        assert b"is in force" in said
+
+
 async def test_a_worker_that_dies_is_started_again_while_others_serve(stack):
     async with started(stack, "--workers", str(COUNT)) as running:
         line = await ready(running)
@@ -126,8 +155,7 @@ async def test_workers_end_with_their_parent(stack, eventually):
 
 
 async def test_every_worker_has_a_metrics_page(stack):
-    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        port = probe.getsockname()[1]
+    port = free_ports(COUNT)
     options = ("--workers", str(COUNT), "--metrics-address", f"127.0.0.1:{port}")
     async with started(stack, *options) as running:
         line = await ready(running)
@@ -155,6 +183,77 @@ async def test_an_address_that_another_listens_on_is_refused(stack):
             _, said = await running.communicate()
     assert running.returncode == 2
     assert f"cannot listen on {address}".encode() in said
+
+
+async def test_a_metrics_port_that_is_taken_is_named_with_a_remedy(stack):
+    port = free_ports(2)
+    with closing(socket.create_server(("127.0.0.1", port + 1))):
+        options = ("--workers", "2", "--metrics-address", f"127.0.0.1:{port}")
+        async with started(stack, *options) as running:
+            _, said = await running.communicate()
+    assert running.returncode == 2
+    assert f"worker 2 would have its page at 127.0.0.1:{port + 1}".encode() in said
+    assert b"2 free ports" in said
+
+
+@pytest.mark.parametrize("address", ["nowhere.invalid:0", "203.0.113.1:0"])
+async def test_an_address_that_is_not_here_is_refused_in_words(stack, address):
+    async with started(stack, "--workers", "2", "--address", address) as running:
+        _, said = await running.communicate()
+    assert running.returncode == 2
+    assert b"Traceback" not in said
+    assert f"cannot listen on {address}".encode() in said
+
+
+async def test_what_is_left_of_connections_to_one_router_does_not_hinder_several(stack):
+    async with started(stack) as running:
+        line = await ready(running)
+        async with connection(line["address"]) as channel:
+            stub = router_pb2_grpc.RouterServiceStub(channel)
+            await stub.Classify(router_pb2.ClassifyRequest(input={"text": "easy"}))
+            running.send_signal(
+                signal.SIGTERM
+            )  # it closes first: its end of the connection lingers
+            assert await running.wait() == 0
+    async with started(stack, "--workers", "2", "--address", line["address"]) as running:
+        assert (await ready(running))["address"] == line["address"]
+
+
+async def test_a_worker_listens_when_it_can_serve(stack, eventually):
+    """The kernel would give it connections before, whatever its health."""
+    async with started(stack, "--workers", str(COUNT)) as running:
+        line = await ready(running)
+        await stack.large.stop()
+        os.kill(workers_of(running)[0], signal.SIGKILL)
+        async with asyncio.timeout(20):
+            while b"started again" not in await running.stderr.readline():
+                pass
+        await eventually(lambda: len(workers_of(running)) == COUNT)
+        await asyncio.sleep(2)  # it waits for the large tier now
+        for _ in range(12):
+            async with connection(line["address"]) as channel:
+                admin = admin_pb2_grpc.RouterAdminServiceStub(channel)
+                request = admin_pb2.GetStatusRequest()
+                said = await admin.GetStatus(request, wait_for_ready=True)
+                assert said.worker == 2
+        await stack.large.start()
+        assert sorted(await statuses(line["address"])) == [1, 2]
+
+
+async def test_a_worker_that_is_started_again_has_the_settings_of_the_others(stack):
+    async with started(stack, "--workers", str(COUNT)) as running:
+        line = await ready(running)
+        stack.write(limits={"max_text_chars": 3}, policy={"objective": {"threshold": 0.98}})
+        os.kill(workers_of(running)[0], signal.SIGKILL)
+        async with asyncio.timeout(20):
+            while b"started again" not in await running.stderr.readline():
+                pass
+        found = {}
+        async with asyncio.timeout(30):
+            while {s.routes[0].policy_version for s in found.values()} != {2}:
+                found = await statuses(line["address"])
+        for said in found.values():
+            assert said.reload.restart_required == ["limits.max_text_chars"]
 
 
 async def test_a_unix_socket_cannot_be_shared(stack, tmp_path):

@@ -132,7 +132,7 @@ async def test_rows_of_a_stream_that_closes_leave_the_queues(serve, make_item, c
     talk.call.cancel()
     await until(lambda: not server._servicer._streams)
     held.open()
-    await until(lambda: server._worker._held == 0)
+    await until(lambda: server._worker.held == 0)
     sample = server.registry.get_sample_value
     assert sample("offramp_tier_batch_rows_count", {"stage": "large@1"}) == 1
     assert sample("offramp_tier_rows_total", {"exit": "", "outcome": "cancelled"}) == 50

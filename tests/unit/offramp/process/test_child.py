@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from offramp.process import keeping
 from offramp.process.child import Child, Died
 from offramp.process.ready import Ready
 
@@ -74,6 +77,24 @@ async def test_a_child_that_ends_before_it_is_ready_leaves_its_last_words(child)
     assert "| line 19" in str(died.value)
     assert "| line 12" in str(died.value)
     assert "| line 11" not in str(died.value)
+
+
+async def test_a_child_that_cannot_be_started_is_tried_again(child, monkeypatch):
+    monkeypatch.setattr(keeping, "RESTART_SECONDS", (0.01,))
+    service = child(SERVES + "import sys; sys.exit(3)\n")
+    await service.start()
+    tries, notes = [], []
+
+    async def start(one):
+        tries.append(one)
+        if len(tries) < 3:
+            raise BlockingIOError(errno.EAGAIN, "no process can be made")
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(keeping.keep_alive(service, start, notes.append), 20)
+    assert len(tries) == 3
+    assert sum("cannot be started" in note for note in notes) == 2
 
 
 async def test_a_child_that_is_killed_is_said_to_be(child):

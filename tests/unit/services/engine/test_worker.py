@@ -59,7 +59,7 @@ async def test_every_row_is_delivered_once_or_was_cancelled(start, seed):
         waiting = waiting[count:]
         await asyncio.sleep(chooser.choice((0, 0.002)))
     async with asyncio.timeout(30):
-        while worker._held:  # noqa: ASYNC110 (delivery is what is tested)
+        while worker.held:  # noqa: ASYNC110 (delivery is what is tested)
             await asyncio.sleep(0.002)
     assert len(set(delivered)) == len(delivered)
     assert set(delivered) == {row for row in rows if not row.cancelled}
@@ -95,7 +95,7 @@ async def test_refused_rows_are_told_when_to_come_back(start):
     for row in rows[:20]:
         worker.submit([row])
         async with asyncio.timeout(30):
-            while worker._held:  # noqa: ASYNC110 (delivery is what is waited for)
+            while worker.held:  # noqa: ASYNC110 (delivery is what is waited for)
                 await asyncio.sleep(0.001)
     worker.submit(rows[20:])
     refused = delivered[20:]
@@ -105,16 +105,22 @@ async def test_refused_rows_are_told_when_to_come_back(start):
         assert 0.0 < row.outcome.retry_after_seconds < 1.0
 
 
-async def test_background_rows_may_fill_half_of_the_queue(start):
+async def test_background_rows_have_half_as_many_places_and_take_no_others(start):
     worker = await start(max_queue=6)
     delivered: list[Row] = []
     rows = [
         make_row(number, "w1", make_plan(), delivered.extend, background=number < 5)
-        for number in range(9)
+        for number in range(12)
     ]
     worker.submit(rows)  # nothing is delivered before the event loop runs, but refusals
-    assert [row.id for row in delivered] == [3, 4, 8]
+    assert [row.id for row in delivered] == [3, 4, 11]
     assert all(isinstance(row.outcome, OverloadedError) for row in delivered)
+    assert str(delivered[0].outcome).startswith("3 background texts are waiting")
+    assert str(delivered[2].outcome).startswith("6 texts are waiting")
+    async with asyncio.timeout(30):
+        while worker.held:  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+    assert len(delivered) == 12
 
 
 async def test_new_rows_are_refused_while_draining(start):
