@@ -117,7 +117,7 @@ async def test_a_signal_while_policies_are_solved_ends_the_process_quietly():
         "raise SystemExit(__main__.main())"
     )
     running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", busy, "--config", "none.yaml"),
+        *(sys.executable, "-c", busy, "--config", "none.yaml", "--workers", "1"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

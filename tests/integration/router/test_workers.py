@@ -14,6 +14,8 @@ from pathlib import Path
 import grpc
 import pytest
 
+from offramp.client import AsyncClient
+from offramp.errors import PolicyNotSharedError
 from offramp.v1 import admin_pb2, admin_pb2_grpc, router_pb2, router_pb2_grpc
 from tests.support.cascade import write_config
 
@@ -97,11 +99,9 @@ async def test_workers_share_an_address_and_follow_the_file(stack, eventually):
             stub = router_pb2_grpc.RouterServiceStub(channel)
             answer = await stub.Classify(router_pb2.ClassifyRequest(input={"text": "easy"}))
             assert answer.classification.exit == "small"
-            admin = admin_pb2_grpc.RouterAdminServiceStub(channel)
-            with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await admin.SetPolicy(admin_pb2.SetPolicyRequest(yaml="objective: {threshold: 1}"))
-            assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
-            assert "one of 2 workers" in refused.value.details()
+        async with AsyncClient(line["address"]) as client:
+            with pytest.raises(PolicyNotSharedError, match="one of 2 workers"):
+                await client.admin.set_policy("objective: {threshold: 1}")
         stack.write(policy={"objective": {"threshold": 0.98}})
         async with asyncio.timeout(20):
             while {s.routes[0].policy_version for s in first.values()} != {2}:
@@ -211,9 +211,7 @@ async def test_what_is_left_of_connections_to_one_router_does_not_hinder_several
         async with connection(line["address"]) as channel:
             stub = router_pb2_grpc.RouterServiceStub(channel)
             await stub.Classify(router_pb2.ClassifyRequest(input={"text": "easy"}))
-            running.send_signal(
-                signal.SIGTERM
-            )  # it closes first: its end of the connection lingers
+            running.send_signal(signal.SIGTERM)  # it closes first, so its end lingers
             assert await running.wait() == 0
     async with started(stack, "--workers", "2", "--address", line["address"]) as running:
         assert (await ready(running))["address"] == line["address"]
