@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import sys
-from contextlib import asynccontextmanager
 
 import grpc
 import pytest
@@ -16,36 +14,14 @@ from offramp.errors import BundleError, ConfigError
 from offramp.v1 import router_pb2, router_pb2_grpc
 from router.app import Router
 from tests.support.cascade import make_bundle, write_config
+from tests.support.router_process import ready, router_process, until
 
 pytestmark = pytest.mark.usefixtures("certainties")
 
 
-@asynccontextmanager
-async def process(stack):
-    """`python -m router` with the stack's config."""
-    running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "router", "--config", str(stack.config)),
-        *("--address", "localhost:0"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield running
-    finally:
-        if running.returncode is None:
-            running.kill()
-        await running.communicate()
-
-
-async def ready(running) -> dict:
-    """The ready line."""
-    return json.loads(await running.stdout.readline())
-
-
-async def until(running, words: bytes) -> None:
-    """Read standard error up to a line with these words."""
-    while words not in (line := await running.stderr.readline()):
-        assert line, f"the process ended before it said {words!r}"
+def process(stack):
+    """The router with the stack's config."""
+    return router_process(stack.config, "--address", "localhost:0")
 
 
 async def test_the_process_serves_reloads_on_sighup_and_ends_on_sigterm(stack):
@@ -87,6 +63,11 @@ async def test_while_a_tier_is_waited_for_the_router_is_not_serving(stack, event
     await eventually(lambda: router.tiers["small"].stream.available)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{router.server.port}") as channel:
         answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+        stub = router_pb2_grpc.RouterServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:  # the small tier alone could answer
+            await stub.Classify(router_pb2.ClassifyRequest(input={"text": "easy"}))
+    assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert "waits for its tiers" in refused.value.details()
     assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
     assert not starting.done()
     await stack.large.start()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import socket
-import sys
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from offramp.client import AsyncClient
 from offramp.errors import PolicyNotSharedError
 from offramp.v1 import admin_pb2, admin_pb2_grpc, router_pb2, router_pb2_grpc
 from tests.support.cascade import write_config
+from tests.support.router_process import ready, router_process, until
 
 pytestmark = pytest.mark.usefixtures("certainties")
 
@@ -31,17 +30,10 @@ async def started(stack, *options: str):
         await tier.start()
     if not stack.config.exists():
         stack.write()
-    running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "router", "--config", str(stack.config), *options),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
     try:
-        yield running
+        async with router_process(stack.config, *options) as running:
+            yield running
     finally:
-        if running.returncode is None:
-            running.kill()
-        await running.communicate()
         for tier in (stack.small, stack.large):
             await tier.stop()
 
@@ -78,10 +70,6 @@ def free_ports(count: int) -> int:
     raise AssertionError("no free ports")
 
 
-async def ready(running) -> dict:
-    return json.loads(await running.stdout.readline())
-
-
 def workers_of(running) -> list[int]:
     """The processes that it started."""
     children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
@@ -115,8 +103,7 @@ async def test_sighup_reaches_workers_and_harms_none_that_starts(stack):
         line = await ready(running)
         os.kill(workers_of(running)[0], signal.SIGKILL)
         async with asyncio.timeout(20):
-            while b"started again in 1 s" not in await running.stderr.readline():
-                pass
+            await until(running, b"started again in 1 s")
         for _ in range(30):  # while the worker is started
             running.send_signal(signal.SIGHUP)
             await asyncio.sleep(0.1)
@@ -134,8 +121,7 @@ async def test_a_worker_that_dies_is_started_again_while_others_serve(stack):
         assert len(before) == COUNT
         os.kill(before[0], signal.SIGKILL)
         async with asyncio.timeout(20):
-            while b"started again" not in await running.stderr.readline():
-                pass
+            await until(running, b"started again")
         async with connection(line["address"]) as channel:
             stub = router_pb2_grpc.RouterServiceStub(channel)
             request = router_pb2.ClassifyRequest(input={"text": "easy"})
@@ -224,8 +210,7 @@ async def test_a_worker_listens_when_it_can_serve(stack, eventually):
         await stack.large.stop()
         os.kill(workers_of(running)[0], signal.SIGKILL)
         async with asyncio.timeout(20):
-            while b"started again" not in await running.stderr.readline():
-                pass
+            await until(running, b"started again")
         await eventually(lambda: len(workers_of(running)) == COUNT)
         await asyncio.sleep(2)  # it waits for the large tier now
         met = set()
@@ -246,8 +231,7 @@ async def test_a_worker_that_is_started_again_has_the_settings_of_the_others(sta
         stack.write(limits={"max_text_chars": 3}, policy={"objective": {"threshold": 0.98}})
         os.kill(workers_of(running)[0], signal.SIGKILL)
         async with asyncio.timeout(20):
-            while b"started again" not in await running.stderr.readline():
-                pass
+            await until(running, b"started again")
         found = {}
         async with asyncio.timeout(30):
             while {s.routes[0].policy_version for s in found.values()} != {2}:
