@@ -72,8 +72,13 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def write(name: str, about: str, parts: Mapping[str, Part], out: Path) -> dict[str, Any]:
-    """Put the parts into out/name.json and out/name.md; return what the JSON file holds then."""
+def write(
+    name: str, about: str, parts: Mapping[str, Part], out: Path, heading: str = ""
+) -> dict[str, Any]:
+    """Put the parts into out/name.json and out/name.md; return what the JSON file holds then.
+
+    heading: of the page; bench.name where none is given.
+    """
     made = {"made": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
     sets = _written(out / f"{name}.json") | {
         title: {**made, **part.figures, "tables": [asdict(table) for table in part.tables]}
@@ -82,13 +87,17 @@ def write(name: str, about: str, parts: Mapping[str, Part], out: Path) -> dict[s
     out.mkdir(parents=True, exist_ok=True)
     record = {"sets": sets}
     (out / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    (out / f"{name}.md").write_text(_markdown(name, about, sets), encoding="utf-8")
+    (out / f"{name}.md").write_text(
+        _markdown(heading or f"bench.{name}", about, sets), encoding="utf-8"
+    )
     return record
 
 
-def publish(name: str, about: str, parts: Mapping[str, Part], out: Path) -> dict[str, Any]:
+def publish(
+    name: str, about: str, parts: Mapping[str, Part], out: Path, heading: str = ""
+) -> dict[str, Any]:
     """Write the files, show the tables of this run, and print its last line."""
-    record = write(name, about, parts, out)
+    record = write(name, about, parts, out, heading)
     console = Console(width=None if Console().is_terminal else WIDTH)
     for table in joined([table for part in parts.values() for table in part.tables]):
         _show(table, console)
@@ -137,14 +146,14 @@ def _show(table: Table, console: Console) -> None:
     console.print(shown)
 
 
-def _markdown(name: str, about: str, sets: Mapping[str, Any]) -> str:
+def _markdown(heading: str, about: str, sets: Mapping[str, Any]) -> str:
     tables = joined([Table(**table) for found in sets.values() for table in found["tables"]])
     made = Table(
         "Where and when",
         ["set", "made", "processor", "cores", "threads", *PACKAGES],
         [_made(name, found) for name, found in sets.items()],
     )
-    return "\n".join([f"# bench.{name}\n\n{about}", *map(_markdown_table, [*tables, made])])
+    return "\n".join([f"# {heading}\n\n{about}", *map(_markdown_table, [*tables, made])])
 
 
 def _made(name: str, found: Mapping[str, Any]) -> list[str]:

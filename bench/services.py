@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import yaml
 from rich.console import Console
 
 from cli.launch.board import Board
 from cli.launch.suite import Suite
 from cli.launch.workspace import Wishes, prepare
 from offramp.client import AsyncClient
+from offramp.client.connection import DEFAULT_RETRIES, Retries
 from offramp.process.ready import Ready
 
 
@@ -24,18 +27,40 @@ class Services:
     client: AsyncClient
     where: Mapping[str, Ready]
 
+    @property
+    def pages(self) -> dict[str, str]:
+        """The address of each one's metrics."""
+        return {name: ready.metrics for name, ready in self.where.items()}
+
 
 @asynccontextmanager
-async def running(bundle: Path) -> AsyncIterator[Services]:
-    """Start router and tiers on free ports with a bundle; drain them at the end."""
+async def running(
+    bundle: Path,
+    objective: Mapping[str, Any] | None = None,
+    retries: Retries = DEFAULT_RETRIES,
+) -> AsyncIterator[Services]:
+    """Start router and tiers on free ports with a bundle; drain them at the end.
+
+    objective: of the policy; None for the one that `offramp up` chooses.  retries: of the client.
+    """
     with tempfile.TemporaryDirectory(prefix="offramp-bench-") as folder:
         config, logs = Path(folder) / "config", Path(folder) / "logs"
         logs.mkdir()
         workspace = prepare(config, Wishes(bundle, "127.0.0.1", 0, 0), bundle)
+        if objective is not None:
+            _set_objective(workspace.file("router"), objective)
         suite = Suite(workspace, logs, Board(Console(stderr=True)))
         try:
             ready = await suite.start()
-            async with AsyncClient(ready["router"].address, timeout=600) as client:
+            address = ready["router"].address
+            async with AsyncClient(address, timeout=600, retries=retries) as client:
                 yield Services(client, ready)
         finally:
             await suite.stop()
+
+
+def _set_objective(file: Path, objective: Mapping[str, Any]) -> None:
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for route in content["routes"].values():
+        route["policy"]["objective"] = dict(objective)
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")

@@ -41,7 +41,7 @@ class Limits(Strict):
 
     max_text_chars: int = Field(default=20_000, ge=1)
     max_batch_items: int = Field(default=1024, ge=1)
-    max_in_flight: int = Field(default=4096, ge=1)
+    max_in_flight: int = Field(default=2048, ge=1)
     default_timeout_seconds: float = Field(default=30.0, gt=0)
     tier_wait_seconds: float = Field(default=60.0, ge=0)
 

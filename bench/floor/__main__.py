@@ -4,35 +4,40 @@ Runs router and tiers under a closed loop and divides the processor time of each
 gave. Beside it the floor: every stage run by itself on the texts that had to run it, sorted by
 length, on one thread, at the batch size that is best for it. What is above the floor is what
 tokenising, queues, protobuf, gRPC and padding cost.
+
+With --size the large tier is replaced by an encoder of that size with random weights, and the
+thresholds by such that texts leave where they do by the bundle's own evidence.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import engine
 from bench import options as shared
-from bench import publishing
+from bench.floor import sized
 from bench.floor.floor import StageFloor, stage_floors
 from bench.load.generator import Generator
 from bench.load.texts import labelled_texts
-from bench.load.usage import usage
+from bench.load.usage import spent, usage
 from bench.publishing import Part, Table
 from bench.services import running
 from offramp.bundle import read_manifest
-from offramp.client import AsyncClient, Classification
+from offramp.client import Classification
 from services.backends.opening import Wish, open_tier
 
 EXAMPLES = """\
 examples:
   python -m bench.floor --data dev.tsv
   python -m bench.floor --data dev.tsv --in-flight 128 --seconds 60
+  python -m bench.floor --data dev.tsv --size bert-base --texts 200 --repeats 1
 
-Tables are printed and land in OUT/floor.md and OUT/floor.json. The last line is one JSON object.
+Tables are printed and land in OUT/engine.md and OUT/engine.json. The last line is one JSON object.
 """
 NOTE = (
     "Processor milliseconds per answer. The floor of a tier: its stages alone, each at its best "
@@ -46,6 +51,9 @@ class Options:
 
     data: Path
     bundle: Path
+    size: str | None
+    texts: int | None
+    work: Path
     in_flight: int
     seconds: float
     repeats: int
@@ -53,29 +61,38 @@ class Options:
     out: Path
 
 
-async def served(options: Options, texts: Sequence[str]) -> tuple[dict[str, float], dict[str, Any]]:
-    """Processor seconds per answer by process, under load; and the answer to each text."""
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What serving came to. cpu_ms: processor milliseconds per answer, by process.
+
+    answers: to each text.  seconds: of load, and how many were answered in them.
+    """
+
+    cpu_ms: Mapping[str, float]
+    answers: Mapping[str, Classification]
+    seconds: float
+    answered: int
+
+
+async def served(
+    options: Options, bundle: Path, texts: Sequence[str], objective: Mapping[str, Any] | None
+) -> Served:
+    """Put router and tiers under load, once every text was answered."""
     answers: dict[str, Classification] = {}
-    async with running(options.bundle) as services:
-        where = {name: ready.metrics for name, ready in services.where.items()}
-        async with AsyncClient(services.where["router"].address) as client:
+    async with running(bundle, objective) as services:
 
-            async def ask(text: str) -> Classification:
-                answers[text] = answer = await client.classify(text)
-                return answer
+        async def ask(text: str) -> Classification:
+            answers[text] = answer = await services.client.classify(text)
+            return answer
 
-            generator = Generator(ask, texts)
-            await generator.closed_loop(options.in_flight, options.seconds / 4)
-            for text in texts:
-                if text not in answers:
-                    await ask(text)
-            before = await usage(where)
-            found = await generator.closed_loop(options.in_flight, options.seconds)
-            after = await usage(where)
-    spent = {
-        name: (after[name].cpu_seconds - before[name].cpu_seconds) / len(found) for name in where
-    }
-    return spent, answers
+        for first in range(0, len(texts), options.in_flight):
+            await asyncio.gather(*map(ask, texts[first : first + options.in_flight]))
+        generator = Generator(ask, texts)
+        await generator.closed_loop(options.in_flight, options.seconds / 4)
+        before = await usage(services.pages)
+        found = await generator.closed_loop(options.in_flight, options.seconds)
+        after = await usage(services.pages)
+    return Served(spent(before, after, len(found)), answers, options.seconds, len(found))
 
 
 def floors(
@@ -96,50 +113,54 @@ def floors(
 
 
 def part(
-    name: str, spent: Mapping[str, float], found: Mapping[str, Sequence[StageFloor]], texts: int
+    name: str, found: Served, stages: Mapping[str, Sequence[StageFloor]], note: str = ""
 ) -> Part:
     """Figures and tables of a run."""
-    least = {tier: sum(stage.seconds for stage in stages) / texts for tier, stages in found.items()}
-    floor, all_of_it = sum(least.values()), sum(spent.values())
+    texts = len(found.answers)
+    least = {
+        tier: 1000 * sum(stage.seconds for stage in own) / texts for tier, own in stages.items()
+    }
+    floor, all_of_it = sum(least.values()), sum(found.cpu_ms.values())
+    exits = Counter(answer.exit for answer in found.answers.values())
     figures = {
         "texts": texts,
-        "spent_ms": {process: 1000 * seconds for process, seconds in spent.items()},
-        "floor_ms": {tier: 1000 * seconds for tier, seconds in least.items()},
+        "answered": found.answered,
+        "exits": {exit_name: count / texts for exit_name, count in sorted(exits.items())},
+        "spent_ms": dict(found.cpu_ms),
+        "floor_ms": least,
         "times_floor": all_of_it / floor,
-        "stages": {tier: [asdict(stage) for stage in stages] for tier, stages in found.items()},
+        "stages": {tier: [asdict(stage) for stage in own] for tier, own in stages.items()},
     }
     rows = [
-        [name, process, f"{1000 * seconds:.3f}", _ms(least.get(process)), ""]
-        for process, seconds in spent.items()
+        [name, process, f"{spent_ms:.3f}", _ms(least.get(process)), ""]
+        for process, spent_ms in found.cpu_ms.items()
     ]
-    rows.append(
-        [name, "all", f"{1000 * all_of_it:.3f}", f"{1000 * floor:.3f}", f"{all_of_it / floor:.2f}"]
-    )
-    stages = [
+    rows.append([name, "all", f"{all_of_it:.3f}", f"{floor:.3f}", f"{all_of_it / floor:.2f}"])
+    by_stage = [
         [name, stage.exit, f"{stage.rows / texts:.1%}", str(stage.batch), _per_row(stage)]
-        for tier in found.values()
-        for stage in tier
+        for own in stages.values()
+        for stage in own
     ]
     return Part(
         figures,
         [
             Table(
                 "Processor time per answer",
-                ["bundle", "process", "spent", "floor", "times floor"],
+                ["bundle", "process", "spent ms", "floor ms", "times floor"],
                 rows,
-                NOTE,
+                NOTE + note,
             ),
             Table(
                 "The stages by themselves",
                 ["bundle", "stage up to", "texts that run it", "best batch", "ms per row"],
-                stages,
+                by_stage,
             ),
         ],
     )
 
 
-def _ms(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{1000 * seconds:.3f}"
+def _ms(found: float | None) -> str:
+    return "–" if found is None else f"{found:.3f}"
 
 
 def _per_row(stage: StageFloor) -> str:
@@ -150,10 +171,19 @@ def parse() -> Options:
     """Read the command line."""
     parser = shared.serving_parser(__doc__, EXAMPLES)
     add = parser.add_argument
+    add("--size", choices=sorted(sized.SIZES), help="of the large tier, with random weights")
+    add("--texts", type=int, metavar="N", help="send so many of them (default: all)")
     add("--in-flight", type=int, default=64, metavar="N", help="callers (default: 64)")
     add("--seconds", type=float, default=20.0, help="of load (default: 20)")
     add("--repeats", type=int, default=3, metavar="N", help="tries of each stage (default: 3)")
-    add("--seed", type=int, default=0, help="of the order of the texts")
+    add("--seed", type=int, default=0, help="of the order of the texts, and of random weights")
+    add(
+        "--work",
+        type=Path,
+        default=Path("runs/floor"),
+        metavar="DIR",
+        help="where bundles of another size are made (default: runs/floor)",
+    )
     shared.add_out(parser)
     return Options(**vars(parser.parse_args()))
 
@@ -161,12 +191,17 @@ def parse() -> Options:
 def main() -> None:
     """Serve, measure, show, and end with one JSON object."""
     options = parse()
-    texts, _ = labelled_texts(options.data, options.bundle, options.seed)
-    spent, answers = asyncio.run(served(options, texts))
-    found = floors(options.bundle, answers, options.repeats)
-    name = read_manifest(options.bundle).name
-    parts = {name: part(name, spent, found, len(answers))}
-    publishing.publish("floor", __doc__ or "", parts, options.out)
+    texts = labelled_texts(options.data, options.bundle, options.seed)[0][: options.texts]
+    bundle, objective, note = options.bundle, None, ""
+    if options.size is not None:
+        made = sized.make(options.size, bundle, texts, options.work / options.size, options.seed)
+        bundle, objective = made.bundle, {"thresholds": dict(made.thresholds)}
+        mix = ", ".join(f"{share:.0%} at {name}" for name, share in made.shares.items())
+        note = f" {options.size} has random weights; its thresholds are set to answer {mix}."
+    found = asyncio.run(served(options, bundle, texts, objective))
+    stages = floors(bundle, found.answers, options.repeats)
+    name = read_manifest(bundle).name
+    engine.publish("floor", {name: part(name, found, stages, note)}, options.out)
 
 
 if __name__ == "__main__":

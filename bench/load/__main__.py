@@ -25,7 +25,7 @@ from bench.load.arrivals import SHAPES, Times, recorded
 from bench.load.generator import Ask, Generator, Sent
 from bench.load.summary import Summary, summarise
 from bench.load.texts import labelled_texts
-from bench.load.usage import Usage, usage
+from bench.load.usage import Usage, spent, usage
 from bench.services import running
 from offramp.client import AsyncClient, Override
 from offramp.client.connection import Retries
@@ -105,23 +105,17 @@ async def _router(options: Options) -> AsyncIterator[tuple[AsyncClient, Mapping[
         async with AsyncClient(options.address, retries=NO_RETRIES) as client:
             yield client, {}
         return
-    async with running(options.bundle) as services:
-        where = {name: ready.metrics for name, ready in services.where.items()}
-        async with AsyncClient(services.where["router"].address, retries=NO_RETRIES) as client:
-            yield client, where
+    async with running(options.bundle, retries=NO_RETRIES) as services:
+        yield services.client, services.pages
 
 
 def _processes(
     before: Mapping[str, Usage], after: Mapping[str, Usage], summary: Summary
 ) -> dict[str, dict[str, float]]:
     """By process: processor milliseconds per answer, and memory at the end."""
-    answers = max(summary.answered, 1)
     return {
-        name: {
-            "cpu_ms_per_answer": 1000 * (after[name].cpu_seconds - was.cpu_seconds) / answers,
-            "memory_mb": after[name].memory_bytes / 1e6,
-        }
-        for name, was in before.items()
+        name: {"cpu_ms_per_answer": cpu_ms, "memory_mb": after[name].memory_bytes / 1e6}
+        for name, cpu_ms in spent(before, after, summary.answered).items()
     }
 
 

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench import engine
 from bench import options as shared
-from bench import publishing
 from bench.load.texts import labelled_texts
 from bench.peers import full_depth
 from bench.peers.contenders import PEERS, installed
@@ -32,7 +32,7 @@ examples:
   python -m bench.peers --data dev.tsv
   python -m bench.peers --data dev.tsv --peers mosec,mosec-int8 --rounds 1 --seconds 10
 
-Tables are printed and land in OUT/peers.md and OUT/peers.json. The last line is one JSON object.
+Tables are printed and land in OUT/engine.md and OUT/engine.json. The last line is one JSON object.
 """
 PIPELINE, FULL, CASCADE = "pipeline", "full", "cascade"
 TITLES = {
@@ -139,7 +139,7 @@ def part(
             for key in ("in_flight", "seconds", "rounds", "batch", "seed")
         },
     }
-    return Part(figures, [Table("Processor time per answer", columns, rows, how)])
+    return Part(figures, [Table("Beside what a user would pick instead", columns, rows, how)])
 
 
 def _median(values: Sequence[float]) -> float:
@@ -190,9 +190,7 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     runs, failed = asyncio.run(measure(options))
     name = options.data.parent.name or options.data.stem
-    publishing.publish(
-        "peers", __doc__ or "", {name: part(name, runs, failed, options)}, options.out
-    )
+    engine.publish("peers", {name: part(name, runs, failed, options)}, options.out)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from bench.peers import process
 from bench.peers.contenders import PEERS, HttpAsk, environment_of, free_ports, threads
 from bench.peers.full_depth import SERVERS, PeerError
 from bench.services import running
-from offramp.client import AsyncClient, Override
+from offramp.client import Override
 
 AskLabel: TypeAlias = Callable[[str], Awaitable[str]]
 WARM_UP = 128
@@ -86,17 +86,15 @@ async def run_ours(bundle: Path, load: Load, *, full_depth: bool) -> Run:
     """Start router and tiers, put them under load, stop them."""
     override = Override(full_depth=True) if full_depth else None
     async with running(bundle) as services:
-        where = {name: ready.metrics for name, ready in services.where.items()}
-        async with AsyncClient(services.where["router"].address, timeout=120) as client:
 
-            async def ask(text: str) -> str:
-                return (await client.classify(text, override=override)).label
+        async def ask(text: str) -> str:
+            return (await services.client.classify(text, override=override)).label
 
-            async def spent() -> tuple[float, float]:
-                found = (await pages.usage(where)).values()
-                return sum(u.cpu_seconds for u in found), sum(u.memory_bytes for u in found)
+        async def spent() -> tuple[float, float]:
+            found = (await pages.usage(services.pages)).values()
+            return sum(u.cpu_seconds for u in found), sum(u.memory_bytes for u in found)
 
-            return await _measured(ask, load, spent)
+        return await _measured(ask, load, spent)
 
 
 async def run_pipeline(model: Path, load: Load, work: Path) -> Run:

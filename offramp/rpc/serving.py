@@ -34,6 +34,9 @@ _ASYNC_CHANNELZ: Any = vars(channelz)["aio"]
 # Messages beyond the limit are refused by the interceptor, in words; gRPC's own hard limit, which
 # cannot name a remedy, lies this much higher.
 HARD_LIMIT_FACTOR = 4
+# Calls that gRPC has received and Python not yet taken in. Beyond a thousand, its default, it
+# cancels them at random; who is turned away is for the service to say, with a remedy.
+MOST_UNTAKEN_CALLS = 1_000_000
 # How often the metrics page looks whether it should end; a drain waits that long for it.
 METRICS_POLL_SECONDS = 0.02
 
@@ -65,6 +68,8 @@ class GrpcServer:
                 ("grpc.max_receive_message_length", limit * HARD_LIMIT_FACTOR),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", int(shared)),
+                ("grpc.server.max_pending_requests", MOST_UNTAKEN_CALLS),
+                ("grpc.server.max_pending_requests_hard_limit", MOST_UNTAKEN_CALLS),
                 ("grpc.keepalive_time_ms", 30_000),
                 ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
             ],

@@ -70,4 +70,24 @@ def test_floor_is_below_what_serving_takes(exported_bundle: Path, tmp_path: Path
     assert found["times_floor"] > 1
     first = found["stages"]["small"][0]
     assert first["rows"] == found["texts"]
-    assert "Processor time per answer" in (tmp_path / "floor.md").read_text()
+    assert "Processor time per answer" in (tmp_path / "engine.md").read_text()
+
+
+@pytest.mark.timeout(300)
+def test_tables_of_load_come_from_real_services(exported_bundle: Path, tmp_path: Path) -> None:
+    arguments = ["--data", "tests/data/reviews.tsv", "--bundle", str(exported_bundle)]
+    arguments += ["--seconds", "1", "--multiples", "0.5", "--in-flight", "1,8"]
+    run("bench.load.tables", *arguments, "--requests", "50", "--out", str(tmp_path))
+    found = json.loads((tmp_path / "engine.json").read_text())["sets"]
+    goodput = found["load, goodput: reviews"]
+    assert all(r["answered"] for runs in goodput["runs"].values() for r in runs.values())
+    flight = found["load, in-flight: reviews"]
+    assert [level["in_flight"] for level in flight["levels"]] == [1, 8]
+    assert all(level["rows"]["small"] >= 1 for level in flight["levels"])
+    assert set(flight["crowd"]["errors"]) <= {"OVERLOADED"}
+    assert sum(flight["crowd"]["errors"].values()) + flight["crowd"]["answered"] == 6050
+    assert found["load, idle: reviews"]["times_in_process"] > 0
+    assert found["load, memory: reviews"]["memory_mb"]
+    page = (tmp_path / "engine.md").read_text()
+    titles = ("Goodput", "Texts in flight", "Rows to a batch", "One text at a time", "Memory")
+    assert all(f"## {title}" in page for title in titles)

@@ -214,3 +214,11 @@ async def test_a_unix_socket_that_another_server_listens_on_is_not_taken_over(tm
             await stub.Check(health_pb2.HealthCheckRequest(), timeout=5)
     finally:
         await first.drain()
+
+
+async def test_who_comes_in_a_crowd_is_answered_like_anybody(channel: grpc.aio.Channel) -> None:
+    """By default gRPC itself cancels calls at random once a thousand wait to be taken in."""
+    stub = router_pb2_grpc.RouterServiceStub(channel)
+    calls = [stub.Classify(request("good"), timeout=60) for _ in range(4000)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(answer).__name__ for answer in answers} == {"ClassifyResponse"}

@@ -1,0 +1,26 @@
+"""What serving costs: the page that `bench.floor`, `bench.load.tables` and `bench.peers` share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench import publishing
+from bench.publishing import Part
+
+ABOUT = """\
+What it costs to serve a cascade, on the wall clock and in processor time: the real services, as
+`offramp up` starts them, on one machine with whatever sends the texts.
+
+- `python -m bench.peers`: beside the servers that a user would pick instead;
+- `python -m bench.floor`: beside the compute of just the stages that texts had to run;
+- `python -m bench.load.tables`: goodput, many in flight, an idle service, memory.
+
+Figures compare within a table, whose rows were measured in turns; between tables the machine may
+have been busier."""
+
+
+def publish(command: str, parts: Mapping[str, Part], out: Path) -> None:
+    """Put a command's parts beside those of the others, and show them."""
+    named = {f"{command}: {name}": part for name, part in parts.items()}
+    publishing.publish("engine", ABOUT, named, out, heading="The stage engine")

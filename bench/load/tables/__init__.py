@@ -1,0 +1,1 @@
+"""Tables of load: goodput, many in flight, an idle service, memory."""

@@ -1,0 +1,39 @@
+"""A cascade of another size, made for timing, is a bundle like any other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.floor import sized
+from bench.load.texts import labelled_texts
+from offramp.bundle import read_evidence, read_manifest
+from offramp.decision.confidence import Measure
+from offramp.decision.simulate import simulate
+from services.backends.opening import Wish, open_tier
+
+REVIEWS = Path("tests/data/reviews.tsv")
+SMALLEST: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 64,
+}
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_texts_leave_where_those_of_the_real_bundle_do(
+    family: str, exported_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sized, "SIZES", {"smallest": (family, SMALLEST)})
+    texts, _ = labelled_texts(REVIEWS, exported_bundle, seed=0)
+    made = sized.make("smallest", exported_bundle, texts, tmp_path / "made", seed=0)
+    manifest = read_manifest(made.bundle)
+    for spec in manifest.tiers:
+        open_tier(made.bundle, spec.name, Wish("fp32", "openvino", threads=1)).backend.prepare()
+    evidence = read_evidence(made.bundle, manifest)
+    forecast = simulate(evidence, list(made.thresholds.values()), Measure.MAX_PROB)
+    assert forecast.exit_shares == pytest.approx(made.shares, abs=1 / len(texts))
