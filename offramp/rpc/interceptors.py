@@ -74,14 +74,23 @@ class CallInterceptor(ServerInterceptor):
     def __init__(self, registry: CollectorRegistry, max_message_bytes: int) -> None:
         self._metrics = CallMetrics(registry)
         self._max_message_bytes = max_message_bytes
+        self._handlers: dict[str, Handler] = {}
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler:
-        """Return the method's handler, wrapped; an unknown method is left to gRPC."""
+        """Return the method's handler, wrapped once; an unknown method is left to gRPC."""
+        path = handler_call_details.method
+        known = self._handlers.get(path)
+        if known is not None:
+            return known
         handler: Any = await continuation(handler_call_details)
-        service, _, method = handler_call_details.method.lstrip("/").partition("/")
-        return self._wrapped(handler, service, method) if handler else handler
+        if not handler:
+            unknown: Handler = handler
+            return unknown
+        service, _, method = path.lstrip("/").partition("/")
+        made = self._handlers[path] = self._wrapped(handler, service, method)
+        return made
 
     def _wrapped(self, handler: Any, service: str, method: str) -> Handler:
         decode = self._guarded(handler.request_deserializer)
