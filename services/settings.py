@@ -20,9 +20,10 @@ class EngineSettings(Strict):
     warmup: measure every stage before serving. Without it Describe reports no seconds.
     device: where the model runs.
     precision: what it computes in; the bundle needs evidence in it (`offramp calibrate`). auto: on
-        a CPU int8 where that is clearly faster, on a GPU bf16, fp32 without evidence in these.
+        a CPU int8 or bf16 where that is clearly faster, on a GPU bf16, else fp32.
     backend: torch, openvino, or auto. OpenVINO runs on the CPU, int8 and, of bundles with stages
-        for it (`offramp export`), fp32; PyTorch runs fp32 and bf16. auto: OpenVINO where it can.
+        for it (`offramp export`), fp32, and bf16 on processors that have it; PyTorch runs fp32 and
+        bf16. auto: OpenVINO where it can.
     """
 
     max_batch: int | None = Field(default=None, ge=1, le=4096)
@@ -39,8 +40,8 @@ class EngineSettings(Strict):
             raise ValueError("precision int8 is for device cpu; take bf16 on a GPU")
         if self.precision == "int8" and self.backend == "torch":
             raise ValueError("precision int8 is for backend openvino; leave backend at auto")
-        if self.backend == "openvino" and (self.device != "cpu" or self.precision == "bf16"):
-            raise ValueError("backend openvino is for device cpu, in fp32 or int8")
+        if self.backend == "openvino" and self.device != "cpu":
+            raise ValueError("backend openvino is for device cpu; leave backend at auto")
         return self
 
 

@@ -16,7 +16,7 @@ from offramp.bundle.manifest import RESTORE
 from offramp.errors import BundleError, ConfigError
 from services.backends.base import Backend
 from services.backends.exported import FORM
-from services.backends.openvino_backend import OpenVinoBackend
+from services.backends.openvino_backend import OpenVinoBackend, bf16_is_native
 from services.backends.tokenizing import TextEncoder
 from services.models.files import EXPORTED, TOKENIZER, WEIGHTS
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AUTO, TORCH, OPENVINO = "auto", "torch", "openvino"
-# int8 is taken by itself where it is so many times as fast: for less it is not worth its rounding,
-# and the choice could be another one after every restart.
+# int8 or bf16 is taken by itself on a CPU where it is so many times as fast as fp32: for less it is
+# not worth its rounding, and the choice could be another one after every restart.
 FASTER = 1.3
 # What is timed for it: a batch of texts of so many words, for so long, so many times.
 TIMED_ROWS, TIMED_WORDS, TIMED_SECONDS = 16, 30, 1.0
@@ -47,8 +47,8 @@ class OpenTier:
 class Wish:
     """What should run a tier.
 
-    precision: one that the bundle has evidence in, or auto: on a CPU int8 where it is clearly the
-        faster one here, on a GPU bf16; fp32 where the bundle has no evidence in these.
+    precision: one that the bundle has evidence in, or auto: on a CPU int8 or bf16 where it is
+        clearly faster here, on a GPU bf16; fp32 where the bundle has no evidence in these.
     backend: torch, openvino, or auto: OpenVINO where the bundle has stages for it that compute here
         what they should, PyTorch otherwise. PyTorch is not loaded where it does not run the tier.
     device: cpu or cuda.  threads: on the CPU, 0 for all cores.
@@ -93,22 +93,35 @@ def _backend(bundle: Path, manifest: Manifest, spec: TierSpec, wish: Wish) -> Ba
 def _by_itself(bundle: Path, manifest: Manifest, spec: TierSpec, wish: Wish) -> Backend[Any]:
     """The precision that is best here, of those that the bundle has evidence in."""
 
-    def at(precision: str) -> Backend[Any]:
-        return _backend(bundle, manifest, spec, replace(wish, precision=precision))
+    def at(precision: str, backend: str = wish.backend) -> Backend[Any]:
+        chosen = replace(wish, precision=precision, backend=backend)
+        return _backend(bundle, manifest, spec, chosen)
 
     if wish.device != "cpu":
         return at("bf16" if "bf16" in spec.readouts else DEFAULT_PRECISION)
     exact = at(DEFAULT_PRECISION)
-    if "int8" not in spec.readouts or wish.backend == TORCH:
-        return exact
-    try:
-        rounded = at("int8")
-    except BundleError as error:
-        log.warning("tier %s: %s; it runs in %s", spec.name, error, exact.precision)
-        return exact
-    gain = _gain(exact, rounded, manifest.pairs)
-    log.info("tier %s: int8 is %.2f times as fast here as %s", spec.name, gain, exact.name)
-    return rounded if gain >= FASTER else exact
+    gains = {exact: 1.0}
+    for precision in _quicker(manifest, spec, wish):
+        try:
+            rounded = at(precision, OPENVINO)
+        except BundleError as error:
+            log.warning("tier %s: %s; it does not run in %s", spec.name, error, precision)
+            continue
+        gain = _gain(exact, rounded, manifest.pairs)
+        log.info("tier %s: %s is %.2f times as fast as %s", spec.name, precision, gain, exact.name)
+        if gain >= FASTER:
+            gains[rounded] = gain
+    return max(gains, key=lambda backend: gains[backend])
+
+
+def _quicker(manifest: Manifest, spec: TierSpec, wish: Wish) -> list[str]:
+    """Precisions that may be quicker than fp32 where OpenVINO runs them on this CPU."""
+    if wish.backend == TORCH:
+        return []
+    found = [precision for precision in ("int8", "bf16") if precision in spec.readouts]
+    if "bf16" in found and not (bf16_is_native() and _is_exported(manifest, spec, "bf16")):
+        found.remove("bf16")
+    return found
 
 
 def _gain(
@@ -150,18 +163,20 @@ def _timed_run(
 
 
 def backend_of(tier: TierModel, precision: str) -> Backend[Any]:
-    """The plain reference of a precision: PyTorch for fp32 and bf16, OpenVINO for int8.
+    """What evidence is taken with: PyTorch in fp32, OpenVINO in int8; in bf16 what serves here.
 
     Raises BundleError where the tier's int8 stages are wanted and missing.
     """
     from services.backends.torch_backend import TorchBackend
 
     encoder = TextEncoder.of(tier.tokenizer, tier.spec.max_tokens)
-    if precision == "int8":
+    folder = tier.quantised if precision == "int8" else tier.folder / EXPORTED["bf16"]
+    by_openvino = precision == "int8" or (
+        precision == "bf16" and bf16_is_native() and _is_exported(tier.manifest, tier.spec, "bf16")
+    )
+    if by_openvino:
         stages, weights = tier.network.stages, tier.folder / WEIGHTS
-        return OpenVinoBackend(
-            tier.quantised, stages, encoder, precision=precision, weights=weights
-        )
+        return OpenVinoBackend(folder, stages, encoder, precision=precision, weights=weights)
     return TorchBackend(tier.network, encoder, precision=precision)
 
 

@@ -1,7 +1,7 @@
-"""Stages run by OpenVINO on the CPU, in fp32 or int8, from an exported folder.
+"""Stages run by OpenVINO on the CPU, in fp32, bf16 or int8, from an exported folder.
 
-In int8 a row's result is the same to the last bit whatever runs beside it: sums of integers do not
-round.
+In bf16 fp32's graphs and weights run, on processors that have instructions for it. In int8 a row's
+result is the same to the last bit whatever runs beside it: sums of integers do not round.
 """
 
 from __future__ import annotations
@@ -37,13 +37,17 @@ from services.models.files import Arrays, read_weights
 Floats: TypeAlias = NDArray[np.float32]
 ArrayRow: TypeAlias = RowInBatch[Floats]
 
-# Largest difference of a logit from the reference. Where int8 was quantised on another kind of
-# processor, a number may round to its neighbour; sums that overflow are off by far more.
-TOLERANCES = {"fp32": 1e-3, "int8": 0.5}
+# Largest difference of a logit from the reference, which for bf16 is in fp32. Where int8 was
+# quantised on another kind of processor, a number may round to its neighbour; sums that overflow
+# are off by far more.
+TOLERANCES = {"fp32": 1e-3, "bf16": 0.5, "int8": 0.5}
 REMEDIES = {
     "fp32": "`offramp export BUNDLE`",
+    "bf16": "`offramp export BUNDLE`",
     "int8": "`offramp calibrate BUNDLE DATA --precision int8`",
 }
+# What is not int8 is computed in.
+HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 class OpenVinoBackend(Backend[ArrayRow]):
@@ -70,7 +74,7 @@ class OpenVinoBackend(Backend[ArrayRow]):
         self.folder = folder
         self._encoder = encoder
         self._threads = threads
-        self._weights: Arrays = read_weights(weights) if precision == "fp32" else {}
+        self._weights: Arrays = {} if precision == "int8" else read_weights(weights)
         core = openvino.Core()
         try:
             self._models = [core.read_model(stage_file(folder, i)) for i in range(stages)]
@@ -95,13 +99,16 @@ class OpenVinoBackend(Backend[ArrayRow]):
         settings = {
             "INFERENCE_NUM_THREADS": self._threads,
             "NUM_STREAMS": 1,
-            "INFERENCE_PRECISION_HINT": "f32",  # of what is not int8
+            "INFERENCE_PRECISION_HINT": HINTS[self.precision],
             "ENABLE_CPU_PINNING": False,  # other tiers run on these cores too
         }
-        self._requests = [
-            self._core.compile_model(model, "CPU", settings).create_infer_request()
-            for model in self._models
-        ]
+        compiled = [self._core.compile_model(model, "CPU", settings) for model in self._models]
+        if self.precision == "bf16" and not all(map(computes_in_bf16, compiled)):
+            raise BundleError(
+                "on this processor OpenVINO does not compute in bf16; leave engine.backend at auto "
+                "or set engine.precision to fp32"
+            )
+        self._requests = [model.create_infer_request() for model in compiled]
         self._compare()
 
     def _compare(self) -> None:
@@ -146,6 +153,16 @@ class OpenVinoBackend(Backend[ArrayRow]):
         if stage + 1 < self.stages:
             batch = Batch((found[NEXT_HIDDEN],), (found[NEXT_POOLED],), batch.lengths)
         return batch.rows(), logits
+
+
+def computes_in_bf16(compiled: Any) -> bool:
+    """Whether a compiled model does; without instructions for it OpenVINO quietly takes fp32."""
+    return bool(compiled.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.bf16)
+
+
+def bf16_is_native() -> bool:
+    """Whether this processor has instructions for bf16 that OpenVINO uses."""
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _infer(request: Any, inputs: Mapping[str, NDArray[Any]]) -> Any:

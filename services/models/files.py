@@ -14,8 +14,8 @@ Arrays: TypeAlias = dict[str, NDArray[Any]]
 WEIGHTS = "weights.safetensors"
 NETWORK = "network.json"
 TOKENIZER = "tokenizer.json"
-# Stages for OpenVINO, by the precision that they compute in.
-EXPORTED = {"fp32": "openvino", "int8": "openvino-int8"}
+# Stages for OpenVINO, by the precision that they compute in: fp32 graphs run in bf16 as they are.
+EXPORTED = {"fp32": "openvino", "bf16": "openvino", "int8": "openvino-int8"}
 # A matrix of 8-bit integers has its scales, one per row, beside it under its name and this.
 SCALE = "::scale"
 

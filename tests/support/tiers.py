@@ -92,9 +92,16 @@ def make_student(labels: int = 3) -> Student:
 
 
 def make_bundle(
-    directory: Path, pairs: bool = False, precisions: tuple[str, ...] = ("fp32",)
+    directory: Path,
+    pairs: bool = False,
+    precisions: tuple[str, ...] = ("fp32",),
+    *,
+    exported: bool = False,
 ) -> Path:
-    """Write a whole two-tier bundle, small and large, as training would, but for evidence."""
+    """Write a whole two-tier bundle, small and large, as training would, but for evidence.
+
+    exported: with stages for OpenVINO in fp32.
+    """
     networks = {"small": make_student(), "large": make_network()}
     names = {"small": ("small",), "large": tuple(f"large@{layer}" for layer in LARGE_EXITS)}
     tiers = []
@@ -102,6 +109,8 @@ def make_bundle(
         kind = save_tier(directory / tier, network, make_tokenizer(), "fp32")
         if "int8" in precisions:
             _quantise(network, directory / tier / EXPORTED["int8"])
+        if exported:
+            _export(network, directory / tier / EXPORTED["fp32"])
         columns = zip(names[tier], exit_flops(network), strict=True)
         exits = tuple(ExitSpec(*column) for column in columns)
         readouts = dict.fromkeys(precisions, READOUTS[tier])
@@ -114,6 +123,12 @@ def make_bundle(
         directory, Manifest("tiny", identity, labels, pairs, tuple(tiers), files, created)
     )
     return directory
+
+
+def _export(network: StagedNetwork, folder: Path) -> None:
+    from training.openvino_export import export_fp32  # seconds to import
+
+    export_fp32(network, TextEncoder.of(make_tokenizer(), MAX_TOKENS), folder)
 
 
 def _quantise(network: StagedNetwork, folder: Path) -> None:

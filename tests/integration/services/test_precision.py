@@ -11,6 +11,7 @@ from offramp.decision.readout import Readout
 from offramp.errors import BundleError
 from offramp.v1 import common_pb2, tier_pb2
 from services.backends import opening, openvino_backend
+from services.models.loading import load_tier
 from tests.support import tiers
 from tests.support.reference import exit_confidences, exit_probabilities
 
@@ -69,6 +70,71 @@ async def test_int8_that_computes_something_else_here_leaves_fp32(
     _, stub = await serve("large", bundle_in_all)
     assert (await stub.Describe(tier_pb2.DescribeRequest())).precision == "fp32"
     assert "is off by" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def exported_bundle(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundles") / "exported"
+    return tiers.make_bundle(folder, precisions=("fp32", "bf16"), exported=True)
+
+
+@pytest.fixture
+def native(monkeypatch):
+    """Sets whether the processor has bf16. Where it has not, OpenVINO really takes fp32."""
+
+    def set_to(able):
+        monkeypatch.setattr(opening, "bf16_is_native", lambda: able)
+        monkeypatch.setattr(openvino_backend, "computes_in_bf16", lambda compiled: able)
+
+    return set_to
+
+
+@pytest.mark.parametrize(("able", "backend"), [(True, "openvino"), (False, "torch")])
+async def test_bf16_is_run_by_openvino_where_the_processor_has_it(
+    serve, infer, make_item, exported_bundle, native, able, backend
+):
+    native(able)
+    _, stub = await serve("large", exported_bundle, precision="bf16")
+    found = await stub.Describe(tier_pb2.DescribeRequest())
+    assert (found.precision, found.backend) == ("bf16", f"{backend}-cpu-bf16")
+    results = await infer(stub, [make_item(n, text) for n, text in enumerate(TEXTS)])
+    answers = np.array([results[n].answer.probabilities for n in range(len(TEXTS))])
+    plain = np.array([exit_probabilities(text)[-1] for text in TEXTS])
+    assert np.abs(answers - plain).max() < 0.1
+
+
+async def test_openvino_in_bf16_is_refused_where_the_processor_has_it_not(
+    serve, exported_bundle, native
+):
+    native(False)
+    with pytest.raises(
+        BundleError, match=r"does not compute in bf16; leave engine\.backend at auto"
+    ):
+        await serve("large", exported_bundle, precision="bf16", backend="openvino")
+
+
+@pytest.mark.parametrize(
+    ("able", "faster", "precision"),
+    [(True, 0.0, "bf16"), (True, math.inf, "fp32"), (False, 0.0, "fp32")],
+)
+async def test_bf16_is_taken_by_itself_where_it_is_native_and_faster(
+    serve, exported_bundle, native, monkeypatch, able, faster, precision
+):
+    native(able)
+    monkeypatch.setattr(opening, "FASTER", faster)
+    monkeypatch.setattr(opening, "_gain", lambda *_: 2.0)
+    _, stub = await serve("large", exported_bundle)
+    found = await stub.Describe(tier_pb2.DescribeRequest())
+    assert (found.precision, found.backend) == (precision, f"openvino-cpu-{precision}")
+
+
+def test_evidence_in_bf16_is_taken_with_what_serves_in_it(exported_bundle, native):
+    tier = load_tier(exported_bundle, "large")
+    for able, name in ((True, "openvino-cpu-bf16"), (False, "torch-cpu-bf16")):
+        native(able)
+        backend = opening.backend_of(tier, "bf16")
+        backend.prepare()
+        assert backend.name == name
 
 
 @pytest.mark.parametrize("wishes", [{}, {"backend": "torch"}])
