@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -43,7 +43,8 @@ class Table:
 class Part:
     """What a run found on one data set.
 
-    figures: for JSON; what stands under `curves` is written to the file but not printed.
+    figures: for JSON; what stands under `curves` is written to the file but not printed, and
+        `seed`, or `seeds` with one of each run, is shown.
     tables: of the set alone; those of several sets under the same title are shown as one.
     """
 
@@ -108,15 +109,25 @@ def publish(
 def joined(tables: Sequence[Table]) -> list[Table]:
     """Tables of the same title and columns made one, where the first of them stands.
 
-    Sets that were not measured alike have notes that differ: all of them stay.
+    Sets that were not measured alike have notes that differ: all of them stay, each with the names
+    of its sets, which begin their rows.
     """
     rows: dict[tuple[str, tuple[str, ...]], list[Sequence[str]]] = {}
-    notes: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}
+    notes: dict[tuple[str, tuple[str, ...]], dict[str, dict[str, None]]] = {}
     for table in tables:
         key = table.title, tuple(table.columns)
         rows.setdefault(key, []).extend(table.rows)
-        notes.setdefault(key, {})[table.note] = None
-    return [Table(*key, found, "\n\n".join(notes[key])) for key, found in rows.items()]
+        of = notes.setdefault(key, {}).setdefault(table.note, {})
+        of.update(dict.fromkeys(row[0] for row in table.rows))
+    return [Table(*key, found, _notes(notes[key])) for key, found in rows.items()]
+
+
+def _notes(sets_of: Mapping[str, Iterable[str]]) -> str:
+    """Notes as one; where there are several, each behind the names of its sets."""
+    if len(sets_of) == 1:
+        return next(iter(sets_of))
+    said = [f"{', '.join(sets)}: {note}" for note, sets in sets_of.items() if note]
+    return "\n\n".join(said)
 
 
 def _written(path: Path) -> dict[str, Any]:
@@ -150,7 +161,7 @@ def _markdown(heading: str, about: str, sets: Mapping[str, Any]) -> str:
     tables = joined([Table(**table) for found in sets.values() for table in found["tables"]])
     made = Table(
         "Where and when",
-        ["set", "made", "processor", "cores", "threads", *PACKAGES],
+        ["set", "seeds", "made", "processor", "cores", "threads", *PACKAGES],
         [_made(name, found) for name, found in sets.items()],
     )
     return "\n".join([f"# {heading}\n\n{about}", *map(_markdown_table, [*tables, made])])
@@ -159,7 +170,13 @@ def _markdown(heading: str, about: str, sets: Mapping[str, Any]) -> str:
 def _made(name: str, found: Mapping[str, Any]) -> list[str]:
     on = found["machine"]
     where = [on[key] for key in ("cpu", "cores", "torch_threads", *PACKAGES)]
-    return [name, found["made"], *map(str, where)]
+    return [name, _seeds(found), found["made"], *map(str, where)]
+
+
+def _seeds(found: Mapping[str, Any]) -> str:
+    """Of a set: one for all of it, or one per run."""
+    seeds = found.get("seeds", [found["seed"]] if "seed" in found else [])
+    return ", ".join(str(one["seed"] if isinstance(one, dict) else one) for one in seeds) or "–"
 
 
 def _markdown_table(table: Table) -> str:

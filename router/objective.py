@@ -72,14 +72,10 @@ def _thresholds(
 
 def _check_measure(route: Route, measure: Measure) -> None:
     """Every exit has what the measure takes."""
-    pairs = zip(route.exits, route.evidence.readouts, strict=True)
-    without = [name for name, readout in pairs if readout.score is None]
-    if measure is Measure.LEARNED and without:
-        raise ObjectiveError(
-            ("confidence",),
-            f"this bundle has no learned score for {', '.join(without)}; add scores with "
-            "`offramp calibrate BUNDLE DATA`, or choose max_prob, margin or entropy",
-        )
+    try:
+        route.evidence.check_measure(measure)
+    except ValueError as error:
+        raise ObjectiveError(("confidence",), str(error)) from None
 
 
 def _at_cost(route: Route, settings: PolicySettings, target: float) -> tuple[float, ...]:

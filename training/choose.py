@@ -6,12 +6,10 @@ itself. Pure functions on evidence that certifies nothing; figures must come fro
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from offramp.decision.cost import CostCurve, ExitCost
 from offramp.decision.evidence import Evidence
 from training.expected_cost import at_no_loss
 
@@ -23,29 +21,22 @@ class Candidate:
     """A small tier that could stay, by the evidence of the cascade that it makes.
 
     evidence: exits of the small tier first, then those of the large tier.
-    seconds: measured up to each of these exits within its tier, where that was done.
     """
 
     name: str
     evidence: Evidence
-    seconds: tuple[CostCurve, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a cascade costs at no loss, relative to the large tier at full depth.
+    """What a cascade costs at no loss, relative to the large tier at full depth, in FLOPs.
 
-    flops, seconds: of the whole cascade.  alone: FLOPs of the small tier itself.
+    FLOPs and not seconds, so that a run with the same seed chooses the same on any machine.
+    flops: of the whole cascade.  alone: of the small tier itself.
     """
 
     flops: float
     alone: float
-    seconds: float | None = None
-
-    @property
-    def both(self) -> float:
-        """One number to choose by: the geometric mean of the two, where seconds are known."""
-        return self.flops if self.seconds is None else math.sqrt(self.flops * self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +65,7 @@ class Choice:
         )
 
     def _costs(self) -> str:
-        costs = [f"{name} {price.both:.3f}" for name, price in self.prices.items()]
+        costs = [f"{name} {price.flops:.3f}" for name, price in self.prices.items()]
         costs += [f"{name} {alone:.3f} or more" for name, alone in self.untried.items()]
         return ", ".join(costs)
 
@@ -86,18 +77,16 @@ class Choice:
 def choose(candidates: Sequence[Candidate], untried: Mapping[str, float] | None = None) -> Choice:
     """The candidate of the cheapest cascade; the cheapest candidate where none pays.
 
-    Raises ValueError without candidates, or where only some of them come with seconds.
+    Raises ValueError without candidates.
     """
     if not candidates:
         raise ValueError("no small tier to choose from")
-    if len({candidate.seconds is None for candidate in candidates}) > 1:
-        raise ValueError("give the seconds of every candidate or of none")
     prices = {candidate.name: _price(candidate) for candidate in candidates}
     without = _price(_without_small_tier(candidates[0]))
-    name = min(prices, key=lambda n: (prices[n].both, prices[n].alone))
-    pays = prices[name].both < without.both
+    name = min(prices, key=lambda n: (prices[n].flops, prices[n].alone))
+    pays = prices[name].flops < without.flops
     if not pays:
-        name = min(prices, key=lambda n: (prices[n].alone, prices[n].both))
+        name = min(prices, key=lambda n: (prices[n].alone, prices[n].flops))
     return Choice(name, pays, {**prices, WITHOUT: without}, untried or {})
 
 
@@ -115,10 +104,7 @@ def _price(candidate: Candidate) -> Price:
     evidence = candidate.evidence
     own = [place for place, e in enumerate(evidence.exits) if e.tier != evidence.exits[-1].tier]
     alone = float(evidence.costs()[own[-1]].mean()) if own else 0.0
-    seconds = None
-    if candidate.seconds is not None:
-        seconds = _expected(replace(evidence, exits=_timed(evidence, candidate.seconds)))
-    return Price(_expected(evidence), alone, seconds)
+    return Price(_expected(evidence), alone)
 
 
 def _expected(evidence: Evidence) -> float:
@@ -126,17 +112,11 @@ def _expected(evidence: Evidence) -> float:
     return min(at_no_loss(evidence), float(evidence.costs()[-1].mean()))
 
 
-def _timed(evidence: Evidence, seconds: tuple[CostCurve, ...]) -> tuple[ExitCost, ...]:
-    """The exits with seconds in the place of FLOPs."""
-    return tuple(replace(e, flops=curve) for e, curve in zip(evidence.exits, seconds, strict=True))
-
-
 def _without_small_tier(candidate: Candidate) -> Candidate:
     """The same large tier on the same texts, alone."""
     evidence = candidate.evidence
     tier = evidence.exits[-1].tier
     first = next(place for place, e in enumerate(evidence.exits) if e.tier == tier)
-    seconds = None if candidate.seconds is None else candidate.seconds[first:]
     alone = Evidence(
         exits=evidence.exits[first:],
         logits=evidence.logits[first:],
@@ -145,4 +125,4 @@ def _without_small_tier(candidate: Candidate) -> Candidate:
         readouts=evidence.readouts[first:],
         certifies=evidence.certifies,
     )
-    return Candidate(WITHOUT, alone, seconds)
+    return Candidate(WITHOUT, alone)

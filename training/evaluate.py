@@ -20,6 +20,10 @@ class MismatchError(OfframpError):
     """The file's texts are not of the kind that the bundle classifies."""
 
 
+class MeasureError(OfframpError):
+    """A measure of confidence that the bundle's exits do not give."""
+
+
 @dataclass(frozen=True, slots=True)
 class EvaluateSettings:
     """data: labelled texts, a file or a dataset by name.
@@ -51,14 +55,20 @@ class Scored:
 
 
 def score(
-    bundle: Path, data: Path | str, columns: Columns, precision: str = DEFAULT_PRECISION
+    bundle: Path,
+    data: Path | str,
+    columns: Columns,
+    precision: str = DEFAULT_PRECISION,
+    measure: Measure = Measure.MAX_PROB,
 ) -> Scored:
-    """Every row at every exit, all tiers in one precision. Raises BundleError and as `texts_for`.
+    """Every row at every exit, all tiers in one precision.
 
-    Evidence and readouts are those of that precision.
+    Evidence and readouts are those of that precision.  measure: what will be read from them.
+    Raises BundleError, MeasureError, and as `texts_for`.
     """
     manifest = read_manifest(bundle)
     evidence = read_evidence(bundle, manifest, {tier.name: precision for tier in manifest.tiers})
+    check_measure(evidence, measure)
     distinct = texts_for(bundle, manifest, data, columns)
     tiers = [load_tier(bundle, tier.name) for tier in manifest.tiers]
     logits, tokens = calibrate.cascade_logits(tiers, distinct, precision)
@@ -68,6 +78,14 @@ def score(
     )
     texts = tuple(distinct.texts[place] for place in places)
     return Scored(manifest, evidence, examples, texts, tuple(tiers))
+
+
+def check_measure(evidence: Evidence, measure: Measure) -> None:
+    """Raise MeasureError, with a remedy, where an exit lacks what a measure takes."""
+    try:
+        evidence.check_measure(measure)
+    except ValueError as error:
+        raise MeasureError(str(error)) from None
 
 
 def texts_for(
@@ -90,7 +108,9 @@ def texts_for(
 
 def run(settings: EvaluateSettings) -> Figures:
     """Figures of a file; thresholds of the dial come from the bundle's evidence."""
-    scored = score(settings.bundle, settings.data, settings.columns, settings.precision)
+    scored = score(
+        settings.bundle, settings.data, settings.columns, settings.precision, settings.measure
+    )
     found = figures(scored.evidence, scored.examples, settings.measure)
     if settings.record is not None:
         _record(settings.bundle, settings.record, found)

@@ -48,14 +48,20 @@ class ConfidenceOptions(Options):
 
 def part(data_set: DataSet, options: ConfidenceOptions) -> Part:
     """What is kept of a set: figures on the bundle of its first seed."""
-    settings = options.training(data_set, options.seeds_of(data_set)[0], exits="all")
-    bundle = trained(settings, options.work)
-    evidence = read_evidence(bundle, read_manifest(bundle))
+    seed = options.seeds_of(data_set)[0]
+    bundle = trained(options.training(data_set, seed, exits="all"), options.work)
+    manifest = read_manifest(bundle)
+    evidence = read_evidence(bundle, manifest)
     if options.with_test:
         test, _ = scored(bundle, test_file(data_set, options.data, options.work), options.work)
         evidence = pooled(evidence, test)
     found = figures(evidence, options.splits)
-    asked = {"splits": options.splits, "with_test": options.with_test}
+    asked = {
+        "seed": seed,
+        "bundle": manifest.id,
+        "splits": options.splits,
+        "with_test": options.with_test,
+    }
     return Part(asked | record(found), tables(data_set.title, found))
 
 

@@ -84,8 +84,10 @@ def _row(case: Case, found: Sequence[Split]) -> Row:
     )
 
 
-def tables(name: str, found: Sequence[Row], delta: float, sizes: Mapping[str, int]) -> list[Table]:
-    """One per loss; `name` says whose evidence it is."""
+def tables(
+    name: str, found: Sequence[Row], delta: float, sizes: Mapping[str, int], origin: str
+) -> list[Table]:
+    """One per loss; `name` says whose evidence it is, `origin` what was split how often."""
     said = ", ".join(f"{count:,} {name}" for name, count in sizes.items())
     columns = ["ε", "method", "refused", "above ε", "test part alone"]
     columns += ["mean loss", "speedup", "kept"]
@@ -94,7 +96,7 @@ def tables(name: str, found: Sequence[Row], delta: float, sizes: Mapping[str, in
             f"{name}: {title} ({said})",
             columns,
             [_cells(row) for row in found if row.case.loss is loss],
-            NOTE.format(delta=delta),
+            f"{origin} {NOTE.format(delta=delta)}",
         )
         for loss, title in TITLES.items()
     ]

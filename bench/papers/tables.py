@@ -38,7 +38,8 @@ EVERYWHERE = (
     f"Accuracy at equal FLOPs, at {len(GRID)} speedups from {GRID[0]:g}x to {GRID[-1]:g}x as far "
     "as both go; behind: by more than a standard error of the paired difference. Expected: how far "
     "ahead the evidence had it that points were chosen on: where that is more than what came, so "
-    "few texts chose badly."
+    "few texts chose badly; below zero, the rule was behind there as well: backward induction "
+    "finds each threshold given those behind it, not the best of all vectors."
 )
 
 

@@ -149,7 +149,9 @@ def part(data_set: DataSet, options: RecipesOptions) -> Part:
     found = run_set(data_set, options)
     by_variant = {name: [f.as_dict() for f in seeds] for name, seeds in found.items()}
     title = f"{data_set.title}, {options.limit:,} texts" if options.limit else data_set.title
-    return Part({"texts": options.limit, "recipes": by_variant}, tables(title, found))
+    seeds = list(options.seeds_of(data_set))
+    figures = {"seeds": seeds, "texts": options.limit, "recipes": by_variant}
+    return Part(figures, tables(title, found))
 
 
 def main() -> None:

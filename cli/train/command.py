@@ -34,6 +34,8 @@ def train(
     learning_rate: options.LearningRate = None,
     small: options.Small = None,
     small_epochs: options.SmallEpochs = None,
+    small_layers: options.SmallLayers = None,
+    small_width: options.SmallWidth = None,
     name: options.Name = None,
     precision: options.StoredPrecision = options.Precision.INT8,
     export: options.Export = True,
@@ -80,7 +82,10 @@ def train(
             batch_size=batch_size,
             learning_rate=learning_rate,
         ),
-        "small": {**_given(epochs=small_epochs), **written.small_tier(small)},
+        "small": {
+            **_given(epochs=small_epochs, layers=small_layers, narrow=small_width),
+            **written.small_tier(small),
+        },
     }
     settings = _settings(
         chosen,

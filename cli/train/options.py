@@ -185,6 +185,23 @@ Small = Annotated[
         rich_help_panel=SMALL,
     ),
 ]
+SmallLayers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Of a `shallow` student: how many of the large tier's layers it keeps. Default: 1.",
+        rich_help_panel=SMALL,
+    ),
+]
+SmallWidth = Annotated[
+    int | None,
+    typer.Option(
+        min=8,
+        help="Of a `shallow` student: narrower layers of this width, which begin at random. "
+        "Default: the large tier's own layers.",
+        rich_help_panel=SMALL,
+    ),
+]
 SmallEpochs = Annotated[
     int | None,
     typer.Option(min=1, help="Passes over what it is taught.", rich_help_panel=SMALL),

@@ -46,6 +46,16 @@ class Evidence:
         """Names of the exits, in the order of the cascade."""
         return tuple(e.name for e in self.exits)
 
+    def check_measure(self, measure: Measure) -> None:
+        """Raise ValueError, with a remedy, where an exit lacks what a measure takes."""
+        pairs = zip(self.exit_names, self.readouts, strict=True)
+        without = [name for name, readout in pairs if readout.score is None]
+        if measure is Measure.LEARNED and without:
+            raise ValueError(
+                f"this bundle has no learned score for {', '.join(without)}; add scores with "
+                "`offramp calibrate BUNDLE DATA`, or choose max_prob, margin or entropy"
+            )
+
     def history(self, exit_index: int) -> NDArray[np.float32]:
         """Raw logits (D, N, C) of an exit's tier up to and including that exit."""
         tier = self.exits[exit_index].tier

@@ -15,7 +15,7 @@ from offramp.bundle import DEFAULT_PRECISION, Manifest, TierSpec, read_manifest,
 from offramp.bundle.manifest import RESTORE
 from offramp.errors import BundleError, ConfigError
 from services.backends.base import Backend
-from services.backends.exported import FORM
+from services.backends.exported import FORM, stage_file
 from services.backends.openvino_backend import OpenVinoBackend, bf16_is_native
 from services.backends.tokenizing import TextEncoder
 from services.models.files import EXPORTED, TOKENIZER, WEIGHTS
@@ -163,20 +163,28 @@ def _timed_run(
 
 
 def backend_of(tier: TierModel, precision: str) -> Backend[Any]:
-    """What evidence is taken with: PyTorch in fp32, OpenVINO in int8; in bf16 what serves here.
+    """What serves a tier here, and so what its evidence is taken with.
 
-    Raises BundleError where the tier's int8 stages are wanted and missing.
+    OpenVINO where the tier's folder holds stages for it that compute here what they should, PyTorch
+    otherwise. Raises BundleError where int8 stages are wanted and missing.
     """
     from services.backends.torch_backend import TorchBackend
 
     encoder = TextEncoder.of(tier.tokenizer, tier.spec.max_tokens)
-    folder = tier.quantised if precision == "int8" else tier.folder / EXPORTED["bf16"]
-    by_openvino = precision == "int8" or (
-        precision == "bf16" and bf16_is_native() and _is_exported(tier.manifest, tier.spec, "bf16")
-    )
-    if by_openvino:
-        stages, weights = tier.network.stages, tier.folder / WEIGHTS
-        return OpenVinoBackend(folder, stages, encoder, precision=precision, weights=weights)
+    folder = tier.quantised if precision == "int8" else tier.folder / EXPORTED[precision]
+    if precision == "int8" or stage_file(folder, 0).is_file():
+        weights = tier.folder / WEIGHTS
+        backend = OpenVinoBackend(
+            folder, tier.network.stages, encoder, precision=precision, weights=weights
+        )
+        try:
+            backend.prepare()
+        except BundleError as error:
+            if precision == "int8":
+                raise
+            log.warning("tier %s: %s; PyTorch runs it", tier.spec.name, error)
+        else:
+            return backend
     return TorchBackend(tier.network, encoder, precision=precision)
 
 

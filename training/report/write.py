@@ -82,7 +82,9 @@ def _own(settings: ReportSettings, texts: Sequence[Text] | None = None) -> Sourc
 
 
 def _scored(settings: ReportSettings, data: Path | str) -> Sources:
-    scored = evaluate.score(settings.bundle, data, settings.columns, settings.precision)
+    scored = evaluate.score(
+        settings.bundle, data, settings.columns, settings.precision, settings.measure
+    )
     return Sources(
         manifest=scored.manifest,
         evidence=scored.evidence,
@@ -112,8 +114,4 @@ def _check(sources: Sources) -> None:
             f"bundle {name!r} has no evidence to choose thresholds on; take it anew with "
             "`offramp calibrate`, or retrain the bundle"
         )
-    scores = [readout.score for readout in sources.evidence.readouts]
-    if sources.measure is Measure.LEARNED and None in scores:
-        raise ReportError(
-            f"bundle {name!r} has exits without a learned score; choose another --confidence"
-        )
+    evaluate.check_measure(sources.evidence, sources.measure)

@@ -128,13 +128,13 @@ async def test_bf16_is_taken_by_itself_where_it_is_native_and_faster(
     assert (found.precision, found.backend) == (precision, f"openvino-cpu-{precision}")
 
 
-def test_evidence_in_bf16_is_taken_with_what_serves_in_it(exported_bundle, native):
+def test_evidence_is_taken_with_what_serves(exported_bundle, bundle, native):
     tier = load_tier(exported_bundle, "large")
+    assert opening.backend_of(tier, "fp32").name == "openvino-cpu-fp32"
     for able, name in ((True, "openvino-cpu-bf16"), (False, "torch-cpu-bf16")):
         native(able)
-        backend = opening.backend_of(tier, "bf16")
-        backend.prepare()
-        assert backend.name == name
+        assert opening.backend_of(tier, "bf16").name == name
+    assert opening.backend_of(load_tier(bundle, "large"), "fp32").name == "torch-cpu-fp32"
 
 
 @pytest.mark.parametrize("wishes", [{}, {"backend": "torch"}])

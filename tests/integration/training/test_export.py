@@ -13,7 +13,9 @@ import pytest
 from offramp.bundle import read_evidence, read_manifest, verify_tier
 from offramp.errors import BundleError
 from services.backends import openvino_backend
-from services.backends.opening import Wish, backend_of, open_tier
+from services.backends.opening import Wish, open_tier
+from services.backends.tokenizing import TextEncoder
+from services.backends.torch_backend import TorchBackend
 from services.models.loading import load_tier
 from tests.support import tiny
 from tests.support.backends import all_exits
@@ -73,7 +75,8 @@ def test_the_bundle_gets_files_and_an_id_and_keeps_what_it_knows(
 @pytest.mark.parametrize("tier", ["small", "large"])
 def test_openvino_gives_the_numbers_of_pytorch(exported: Path, tier: str) -> None:
     found = open_tier(exported, tier, Wish("fp32", "openvino")).backend
-    plain = backend_of(load_tier(exported, tier), "fp32")
+    model = load_tier(exported, tier)
+    plain = TorchBackend(model.network, TextEncoder.of(model.tokenizer, model.spec.max_tokens))
     for backend in (found, plain):
         backend.prepare()
     assert (found.name, plain.name) == ("openvino-cpu-fp32", "torch-cpu-fp32")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
+import pytest
 from datasets import Dataset, DatasetDict
 
 from offramp.bundle import read_manifest
 from tests.support.tiny import REVIEWS
+
+SHIPPED = Path("bundles/sentiment")
 
 
 def test_a_bundle_gets_evidence_in_another_precision(offramp, tiny_bundle, tmp_path):
@@ -53,6 +57,16 @@ def test_texts_of_one_label_are_no_evidence(offramp, tiny_bundle, tmp_path):
     assert done.exit_code == 1
     assert "all held-out texts have the same label" in done.stderr
     assert (bundle / "manifest.json").read_bytes() == kept
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "report"])
+def test_a_measure_that_a_bundle_has_not_is_refused_before_anything_is_scored(offramp, verb):
+    """The bundle that ships has no learned scores."""
+    done = offramp(verb, SHIPPED, REVIEWS, "--confidence", "learned")
+    assert done.exit_code == 1
+    assert "no learned score for small, large@2" in done.stderr
+    assert "offramp calibrate BUNDLE DATA" in done.stderr
+    assert "texts:" not in done.stderr
 
 
 def test_a_precision_that_nothing_serves_in_is_exit_code_2(offramp, tiny_bundle):

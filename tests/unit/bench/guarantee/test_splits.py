@@ -74,7 +74,7 @@ def test_a_row_counts_refusals_breaches_and_the_speed_kept():
     results = [split.results[safe.case] for split in found]
     assert safe.above_on_test == np.mean([r is not None and r.test > 0.05 for r in results])
     assert 0 < safe.kept < bold.kept
-    shown = tables("X", list(by_case.values()), 0.1, Parting().sizes(600))
+    shown = tables("X", list(by_case.values()), 0.1, Parting().sizes(600), "600 texts.")
     assert [len(table.rows) for table in shown] == [8, 8]
     assert "120 choosing, 240 certifying, 240 testing" in shown[0].title
     first = ["0.5", "Learn then Test", "100.0%", "0.0%", "0.0%", "–", "–"]
