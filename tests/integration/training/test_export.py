@@ -13,7 +13,7 @@ import pytest
 from offramp.bundle import read_evidence, read_manifest, verify_tier
 from offramp.errors import BundleError
 from services.backends import openvino_backend
-from services.backends.opening import Wish, open_tier
+from services.backends.opening import Wish, backend_of, open_tier
 from services.backends.tokenizing import TextEncoder
 from services.backends.torch_backend import TorchBackend
 from services.models.loading import load_tier
@@ -39,7 +39,7 @@ class Missing:
 sys.meta_path.insert(0, Missing())
 import services.server
 from services.backends import openvino_backend
-from services.backends.opening import Wish, open_tier
+from services.backends.opening import Wish, backend_of, open_tier
 
 for tier in ("small", "large"):
     backend = open_tier(Path(sys.argv[1]), tier, Wish("fp32", "openvino")).backend
