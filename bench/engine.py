@@ -16,8 +16,8 @@ What it costs to serve a cascade, on the wall clock and in processor time: the r
 - `python -m bench.floor`: beside the compute of just the stages that texts had to run;
 - `python -m bench.load.tables`: goodput, many in flight, an idle service, memory.
 
-Figures compare within a table, whose rows were measured in turns; between tables the machine may
-have been busier."""
+Peers, goodput and the idle service were measured in turns, so that a machine that is busier for a
+while is so for all; other figures one after the other."""
 
 
 def publish(command: str, parts: Mapping[str, Part], out: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import yaml
 from rich.console import Console
 
@@ -18,6 +19,7 @@ from cli.launch.workspace import Wishes, prepare
 from offramp.client import AsyncClient
 from offramp.client.connection import DEFAULT_RETRIES, Retries
 from offramp.process.ready import Ready
+from offramp.v1 import tier_pb2, tier_pb2_grpc
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,14 @@ class Services:
     def pages(self) -> dict[str, str]:
         """The address of each one's metrics."""
         return {name: ready.metrics for name, ready in self.where.items()}
+
+    async def precision(self, tier: str) -> str:
+        """What a tier computes in."""
+        async with grpc.aio.insecure_channel(self.where[tier].address) as channel:
+            stub = tier_pb2_grpc.TierServiceStub(channel)
+            found = await stub.Describe(tier_pb2.DescribeRequest())
+        precision: str = found.precision
+        return precision
 
 
 @asynccontextmanager

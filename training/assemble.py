@@ -109,6 +109,7 @@ def _calibrated(
     if settings.export:
         export.add(tiers, directory)
         manifest = replace(manifest, files=tier_files(directory, specs))
+        tiers = [replace(tier, manifest=manifest) for tier in tiers]
     found = calibrate.calibrate(
         tiers, held_out, [DEFAULT_PRECISION], settings.readout_share, settings.seed
     )

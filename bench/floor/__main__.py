@@ -65,13 +65,13 @@ class Options:
 class Served:
     """What serving came to. cpu_ms: processor milliseconds per answer, by process.
 
-    answers: to each text.  seconds: of load, and how many were answered in them.
+    answers: to each text.  answered: how many under load.  precisions: that tiers computed in.
     """
 
     cpu_ms: Mapping[str, float]
     answers: Mapping[str, Classification]
-    seconds: float
     answered: int
+    precisions: Mapping[str, str]
 
 
 async def served(
@@ -92,20 +92,22 @@ async def served(
         before = await usage(services.pages)
         found = await generator.closed_loop(options.in_flight, options.seconds)
         after = await usage(services.pages)
-    return Served(spent(before, after, len(found)), answers, options.seconds, len(found))
+        tiers = [spec.name for spec in read_manifest(bundle).tiers]
+        precisions = {tier: await services.precision(tier) for tier in tiers}
+    return Served(spent(before, after, len(found)), answers, len(found), precisions)
 
 
-def floors(
-    bundle: Path, answers: Mapping[str, Classification], repeats: int
-) -> dict[str, list[StageFloor]]:
+def floors(bundle: Path, served: Served, repeats: int) -> dict[str, list[StageFloor]]:
     """By tier, from the exits that each text passed."""
     reached: defaultdict[str, list[str]] = defaultdict(list)
-    for text, answer in answers.items():
+    for text, answer in served.answers.items():
         for step in answer.steps:
             reached[step.exit].append(text)
     found = {}
     for spec in read_manifest(bundle).tiers:
-        backend = open_tier(bundle, spec.name, Wish("fp32", threads=1)).backend
+        backend = open_tier(
+            bundle, spec.name, Wish(served.precisions[spec.name], threads=1)
+        ).backend
         backend.prepare()
         exits = [exit_spec.name for exit_spec in spec.exits]
         found[spec.name] = stage_floors(backend, exits, reached, repeats)
@@ -113,7 +115,7 @@ def floors(
 
 
 def part(
-    name: str, found: Served, stages: Mapping[str, Sequence[StageFloor]], note: str = ""
+    name: str, found: Served, stages: Mapping[str, Sequence[StageFloor]], seed: int, note: str
 ) -> Part:
     """Figures and tables of a run."""
     texts = len(found.answers)
@@ -123,6 +125,7 @@ def part(
     floor, all_of_it = sum(least.values()), sum(found.cpu_ms.values())
     exits = Counter(answer.exit for answer in found.answers.values())
     figures = {
+        "seed": seed,
         "texts": texts,
         "answered": found.answered,
         "exits": {exit_name: count / texts for exit_name, count in sorted(exits.items())},
@@ -199,9 +202,9 @@ def main() -> None:
         mix = ", ".join(f"{share:.0%} at {name}" for name, share in made.shares.items())
         note = f" {options.size} has random weights; its thresholds are set to answer {mix}."
     found = asyncio.run(served(options, bundle, texts, objective))
-    stages = floors(bundle, found.answers, options.repeats)
+    stages = floors(bundle, found, options.repeats)
     name = read_manifest(bundle).name
-    engine.publish("floor", {name: part(name, found, stages, note)}, options.out)
+    engine.publish("floor", {name: part(name, found, stages, options.seed, note)}, options.out)
 
 
 if __name__ == "__main__":

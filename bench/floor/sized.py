@@ -25,6 +25,7 @@ from offramp.bundle import (
     TierSpec,
     content_id,
     read_evidence,
+    read_manifest,
     tier_files,
     write_evidence,
     write_manifest,
@@ -79,6 +80,9 @@ def make(size: str, source: Path, texts: Sequence[str], folder: Path, seed: int)
     source: a bundle of two tiers for single texts.  texts: those that will be sent.
     Raises SizeError.
     """
+    known = read_manifest(source)
+    if known.pairs or [spec.name for spec in known.tiers] != [SMALL, LARGE]:
+        raise SizeError(f"{source}: a bundle for single texts with tiers small and large is wanted")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(source / SMALL, folder / SMALL)
     shutil.copyfile(source / TRAINING, folder / TRAINING)
@@ -97,7 +101,8 @@ def make(size: str, source: Path, texts: Sequence[str], folder: Path, seed: int)
     # Nothing reads the labels: random answers are neither right nor wrong.
     none = np.zeros((len(texts), len(manifest.labels)), dtype=np.float32)
     sent = LabelledTexts(tuple(map(Text, texts)), none, manifest.labels)
-    logits, tokens = calibrate.cascade_logits([load_tier(folder, SMALL), large], sent)
+    tiers = [load_tier(folder, SMALL), replace(large, manifest=manifest)]
+    logits, tokens = calibrate.cascade_logits(tiers, sent)
     evidence = calibrate.evidence_of(specs, logits, sent.labels, tokens)
     write_evidence(folder, manifest, {DEFAULT_PRECISION: evidence})
     frontier = Frontier(read_evidence(source, real.manifest).choosing, Measure.MAX_PROB)

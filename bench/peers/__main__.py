@@ -132,12 +132,10 @@ def part(
     ]
     how = f"{options.in_flight} in flight, {options.seconds:g} s, {options.rounds} rounds. {NOTE}"
     figures = {
+        "seed": options.seed,
         "runs": {contender: [asdict(run) for run in found] for contender, found in runs.items()},
         "failed": dict(failed),
-        "load": {
-            key: getattr(options, key)
-            for key in ("in_flight", "seconds", "rounds", "batch", "seed")
-        },
+        "load": {key: getattr(options, key) for key in ("in_flight", "seconds", "rounds", "batch")},
     }
     return Part(figures, [Table("Beside what a user would pick instead", columns, rows, how)])
 

@@ -69,6 +69,7 @@ def train(
 
     - `offramp train fancyzhx/ag_news --out bundles/news --unlabelled headlines.txt`
     """
+    written.shallow_only(small, layers=small_layers, width=small_width)
     chosen = {
         "columns": (label_column, text_column, pair_column),
         "rename": written.renamed(rename or []),

@@ -58,6 +58,14 @@ def renamed(pairs: Sequence[str]) -> dict[str, str]:
     return names
 
 
+def shallow_only(small: str | None, **sizes: int | None) -> None:
+    """Sizes of a shallow student are for one, or for `auto`, which may choose it."""
+    given = [name for name, size in sizes.items() if size is not None]
+    if given and small not in (None, "auto", "shallow"):
+        options = " and ".join(f"--small-{name}" for name in given)
+        raise typer.BadParameter(f"{options}: only for --small shallow (or auto), not {small}")
+
+
 def small_tier(written: str | None) -> dict[str, str]:
     """`--small`: the settings that a kind of student, or a classifier's name, stands for."""
     if written is None:

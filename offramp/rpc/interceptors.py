@@ -7,7 +7,7 @@ import inspect
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -18,8 +18,6 @@ from offramp import errors
 from offramp.rpc.status import rich_status
 
 log = logging.getLogger(__name__)
-
-_WORDS = {False: "unary", True: "stream"}
 
 _WORDS = {False: "unary", True: "stream"}
 
@@ -81,16 +79,11 @@ class CallInterceptor(ServerInterceptor):
     ) -> Handler:
         """Return the method's handler, wrapped once; an unknown method is left to gRPC."""
         path = handler_call_details.method
-        known = self._handlers.get(path)
-        if known is not None:
-            return known
-        handler: Any = await continuation(handler_call_details)
-        if not handler:
-            unknown: Handler = handler
-            return unknown
-        service, _, method = path.lstrip("/").partition("/")
-        made = self._handlers[path] = self._wrapped(handler, service, method)
-        return made
+        handler: Any = self._handlers.get(path) or await continuation(handler_call_details)
+        if handler and path not in self._handlers:
+            service, _, method = path.lstrip("/").partition("/")
+            handler = self._handlers[path] = self._wrapped(handler, service, method)
+        return cast(Handler, handler)
 
     def _wrapped(self, handler: Any, service: str, method: str) -> Handler:
         decode = self._guarded(handler.request_deserializer)

@@ -36,7 +36,7 @@ _ASYNC_CHANNELZ: Any = vars(channelz)["aio"]
 HARD_LIMIT_FACTOR = 4
 # Calls that gRPC has received and Python not yet taken in. Beyond a thousand, its default, it
 # cancels them at random; who is turned away is for the service to say, with a remedy.
-MOST_UNTAKEN_CALLS = 1_000_000
+MOST_UNTAKEN_CALLS = 65_536
 # How often the metrics page looks whether it should end; a drain waits that long for it.
 METRICS_POLL_SECONDS = 0.02
 

@@ -15,7 +15,7 @@ from offramp.bundle import DEFAULT_PRECISION, Manifest, TierSpec, read_manifest,
 from offramp.bundle.manifest import RESTORE
 from offramp.errors import BundleError, ConfigError
 from services.backends.base import Backend
-from services.backends.exported import FORM, stage_file
+from services.backends.exported import FORM
 from services.backends.openvino_backend import OpenVinoBackend, bf16_is_native
 from services.backends.tokenizing import TextEncoder
 from services.models.files import EXPORTED, TOKENIZER, WEIGHTS
@@ -78,16 +78,25 @@ def _backend(bundle: Path, manifest: Manifest, spec: TierSpec, wish: Wish) -> Ba
     if wish.precision == AUTO:
         return _by_itself(bundle, manifest, spec, wish)
     precision, found = wish.precision, None
-    exported = _is_exported(manifest, spec, precision)
-    if wish.device == "cpu" and wish.backend != TORCH and exported:
+    if wish.device == "cpu" and wish.backend != TORCH and _runs_exported(manifest, spec, precision):
         found = _exported(bundle / spec.name, spec, wish)
     if found is None and (wish.backend == OPENVINO or precision == "int8"):
-        verb = "calibrate BUNDLE DATA --precision int8" if precision == "int8" else "export BUNDLE"
-        raise BundleError(
-            f"tier {spec.name!r} has no stages for OpenVINO in {precision}; make them with "
-            f"`offramp {verb}`"
-        )
+        raise BundleError(_not_by_openvino(manifest, spec, precision))
     return found or _torch(bundle, spec.name, wish)
+
+
+def _not_by_openvino(manifest: Manifest, spec: TierSpec, precision: str) -> str:
+    """Why OpenVINO cannot run a tier, and what to do."""
+    if _is_exported(manifest, spec, precision):
+        return (
+            f"tier {spec.name!r}: this processor has no instructions for {precision} that OpenVINO "
+            "uses; set engine.precision to fp32, or engine.backend to torch"
+        )
+    verb = "calibrate BUNDLE DATA --precision int8" if precision == "int8" else "export BUNDLE"
+    return (
+        f"tier {spec.name!r} has no stages for OpenVINO in {precision}; make them with "
+        f"`offramp {verb}`"
+    )
 
 
 def _by_itself(bundle: Path, manifest: Manifest, spec: TierSpec, wish: Wish) -> Backend[Any]:
@@ -118,10 +127,8 @@ def _quicker(manifest: Manifest, spec: TierSpec, wish: Wish) -> list[str]:
     """Precisions that may be quicker than fp32 where OpenVINO runs them on this CPU."""
     if wish.backend == TORCH:
         return []
-    found = [precision for precision in ("int8", "bf16") if precision in spec.readouts]
-    if "bf16" in found and not (bf16_is_native() and _is_exported(manifest, spec, "bf16")):
-        found.remove("bf16")
-    return found
+    able = {"int8": True, "bf16": _runs_exported(manifest, spec, "bf16")}
+    return [precision for precision in able if able[precision] and precision in spec.readouts]
 
 
 def _gain(
@@ -163,19 +170,26 @@ def _timed_run(
 
 
 def backend_of(tier: TierModel, precision: str) -> Backend[Any]:
-    """What serves a tier here, and so what its evidence is taken with.
+    """What serves a tier on this processor, and so what its evidence is taken with.
 
-    OpenVINO where the tier's folder holds stages for it that compute here what they should, PyTorch
-    otherwise. Raises BundleError where int8 stages are wanted and missing.
+    OpenVINO where the bundle has stages for it that compute here what they should, PyTorch
+    otherwise; on as many threads as PyTorch is set to. Raises BundleError where int8 stages are
+    wanted and missing.
     """
+    import torch
+
     from services.backends.torch_backend import TorchBackend
 
     encoder = TextEncoder.of(tier.tokenizer, tier.spec.max_tokens)
-    folder = tier.quantised if precision == "int8" else tier.folder / EXPORTED[precision]
-    if precision == "int8" or stage_file(folder, 0).is_file():
-        weights = tier.folder / WEIGHTS
+    if precision == "int8" or _runs_exported(tier.manifest, tier.spec, precision):
+        folder = tier.quantised if precision == "int8" else tier.folder / EXPORTED[precision]
         backend = OpenVinoBackend(
-            folder, tier.network.stages, encoder, precision=precision, weights=weights
+            folder,
+            tier.network.stages,
+            encoder,
+            precision=precision,
+            weights=tier.folder / WEIGHTS,
+            threads=torch.get_num_threads(),
         )
         try:
             backend.prepare()
@@ -186,6 +200,11 @@ def backend_of(tier: TierModel, precision: str) -> Backend[Any]:
         else:
             return backend
     return TorchBackend(tier.network, encoder, precision=precision)
+
+
+def _runs_exported(manifest: Manifest, spec: TierSpec, precision: str) -> bool:
+    """Whether OpenVINO may run a tier here: it is exported, and the processor has the precision."""
+    return _is_exported(manifest, spec, precision) and (precision != "bf16" or bf16_is_native())
 
 
 def _is_exported(manifest: Manifest, spec: TierSpec, precision: str) -> bool:

@@ -97,7 +97,7 @@ def parse() -> Options:
         metavar="N,…",
         help="callers of each run (default: 1 to 2,000)",
     )
-    add("--requests", type=int, default=200_000, metavar="N", help="for memory (200,000)")
+    add("--requests", type=_positive, default=200_000, metavar="N", help="for memory (200,000)")
     add("--seed", type=int, default=0, help="of the order of the texts and of the arrivals")
     shared.add_out(parser)
     return Options(**vars(parser.parse_args()))
@@ -111,6 +111,11 @@ def _tables(value: str) -> tuple[str, ...]:
             f"no table {', '.join(unknown)}; there is {', '.join(TABLES)}"
         )
     return names
+
+
+def _positive(value: str) -> int:
+    (found,) = _numbers(int)(value)
+    return int(found)
 
 
 def _numbers(kind: type[int] | type[float]) -> Callable[[str], tuple[float, ...]]:

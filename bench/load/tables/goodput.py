@@ -51,11 +51,12 @@ def part(setting: Setting, found: dict[str, dict[float, Summary]]) -> Part:
         for rate in next(iter(found.values()))
         for name, runs in found.items()
     ]
-    times = best[CASCADE] / best[FULL] if best[FULL] else float("inf")
+    times = best[CASCADE] / best[FULL] if best[FULL] else None
     objective = f"within {1000 * setting.objective_seconds:g} ms"
-    said = f"The cascade's most is {times:.2f} times that of full depth."
+    said = "" if times is None else f"The cascade's most is {times:.2f} times that of full depth."
     columns = ["bundle", "sent a second", "", objective, "p50 ms", "p99 ms", "given up"]
     figures = {
+        "seed": setting.seed,
         "objective_seconds": setting.objective_seconds,
         "times_full_depth": times,
         "runs": {n: {f"{r:.2f}": asdict(s) for r, s in runs.items()} for n, runs in found.items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,43 +19,41 @@ TEXTS, WARM_UP = 300, 50
 TIMEOUT_SECONDS = 30.0
 NOTE = (
     "Milliseconds of one caller's texts, one by one, through router and tiers; beside them the "
-    "tokenising and the stages that the same texts ran, called directly."
+    "tokenising and the stages that the same texts ran, called directly; in turns."
 )
 
 Times = Sequence[float]
 
 
 async def measure(setting: Setting) -> Part:
-    """The service first, then the same in this process while it idles."""
+    """Each text through the service, then in this process while the service idles."""
     through: list[float] = []
-    answers: dict[str, Classification] = {}
-    texts = [setting.texts[i % len(setting.texts)] for i in range(TEXTS)]
-    with progress.step(TITLE.lower(), 2 * (WARM_UP + TEXTS)) as bar:
-        for text in [*texts[:WARM_UP], *texts]:
+    directly: list[float] = []
+    texts = [setting.texts[i % len(setting.texts)] for i in range(WARM_UP + TEXTS)]
+    run = await _in_process(setting)
+    with progress.step(TITLE.lower(), len(texts)) as bar:
+        for text in texts:
             began = time.perf_counter()
-            answers[text] = await setting.services.client.classify(text, timeout=TIMEOUT_SECONDS)
-            through.append(time.perf_counter() - began)
-            bar.advance()
-        run = _in_process(setting, answers)
-        directly = []
-        for text in [*texts[:WARM_UP], *texts]:
-            began = time.perf_counter()
-            run(text)
-            directly.append(time.perf_counter() - began)
+            answer = await setting.services.client.classify(text, timeout=TIMEOUT_SECONDS)
+            answered = time.perf_counter()
+            through.append(answered - began)
+            run(text, answer)
+            directly.append(time.perf_counter() - answered)
             bar.advance()
     return part(setting, through[WARM_UP:], directly[WARM_UP:])
 
 
-def _in_process(setting: Setting, answers: Mapping[str, Classification]) -> Callable[[str], None]:
+async def _in_process(setting: Setting) -> Callable[[str, Classification], None]:
     """Runs a text through just the stages that it ran in the service."""
     tiers = []
     for spec in read_manifest(setting.bundle).tiers:
-        backend = open_tier(setting.bundle, spec.name, Wish()).backend
+        precision = await setting.services.precision(spec.name)
+        backend = open_tier(setting.bundle, spec.name, Wish(precision)).backend
         backend.prepare()
         tiers.append((backend, [exit_spec.name for exit_spec in spec.exits]))
 
-    def run(text: str) -> None:
-        passed = {step.exit for step in answers[text].steps}
+    def run(text: str, answer: Classification) -> None:
+        passed = {step.exit for step in answer.steps}
         for backend, exits in tiers:
             stages = [stage for stage, name in enumerate(exits) if name in passed]
             if stages:
@@ -74,6 +72,11 @@ def part(setting: Setting, through: Times, directly: Times) -> Part:
     ]
     times = float(np.median(through) / np.median(directly))
     note = f"{NOTE} The median through the router is {times:.2f} times the other."
-    figures = {"times_in_process": times, "through": list(through), "directly": list(directly)}
+    figures = {
+        "seed": setting.seed,
+        "times_in_process": times,
+        "through": list(through),
+        "directly": list(directly),
+    }
     columns = ["bundle", "", "p50 ms", "p90 ms", "p99 ms"]
     return Part(figures, [Table(TITLE, columns, rows, note)])

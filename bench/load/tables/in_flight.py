@@ -86,7 +86,7 @@ async def _crowd(setting: Setting) -> Crowd:
 def part(setting: Setting, found: Sequence[Level], crowd: Crowd) -> Part:
     """Figures and three tables."""
     processes = list(found[0].cpu_ms)
-    stages = max((list(level.rows) for level in found), key=len)
+    stages = list(dict.fromkeys(stage for level in found for stage in level.rows))
     costs = [
         [
             setting.name,
@@ -112,7 +112,11 @@ def part(setting: Setting, found: Sequence[Level], crowd: Crowd) -> Part:
     refusals = [[setting.name, f"{crowd.sent:,}", f"{crowd.answered:,}", reasons, waited]]
     named = [f"{name} ms" for name in processes]
     return Part(
-        {"levels": [asdict(level) for level in found], "crowd": asdict(crowd)},
+        {
+            "seed": setting.seed,
+            "levels": [asdict(level) for level in found],
+            "crowd": asdict(crowd),
+        },
         [
             Table(
                 COSTS,

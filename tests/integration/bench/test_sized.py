@@ -13,6 +13,7 @@ from offramp.bundle import read_evidence, read_manifest
 from offramp.decision.confidence import Measure
 from offramp.decision.simulate import simulate
 from services.backends.opening import Wish, open_tier
+from tests.support import tiers
 
 REVIEWS = Path("tests/data/reviews.tsv")
 SMALLEST: dict[str, Any] = {
@@ -22,6 +23,14 @@ SMALLEST: dict[str, Any] = {
     "intermediate_size": 64,
     "max_position_embeddings": 64,
 }
+
+
+def test_a_bundle_of_pairs_is_refused_and_nothing_is_touched(tmp_path: Path) -> None:
+    bundle = tiers.make_bundle(tmp_path / "pairs", pairs=True)
+    (tmp_path / "made").mkdir()
+    with pytest.raises(sized.SizeError, match="single texts"):
+        sized.make("bert-base", bundle, ["a"], tmp_path / "made", seed=0)
+    assert (tmp_path / "made").is_dir()
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])

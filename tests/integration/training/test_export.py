@@ -39,7 +39,7 @@ class Missing:
 sys.meta_path.insert(0, Missing())
 import services.server
 from services.backends import openvino_backend
-from services.backends.opening import Wish, backend_of, open_tier
+from services.backends.opening import Wish, open_tier
 
 for tier in ("small", "large"):
     backend = open_tier(Path(sys.argv[1]), tier, Wish("fp32", "openvino")).backend
@@ -72,15 +72,31 @@ def test_the_bundle_gets_files_and_an_id_and_keeps_what_it_knows(
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in exported.rglob("*"))
 
 
+def plain(bundle: Path, tier: str) -> TorchBackend:
+    """PyTorch on a tier, whoever serves it."""
+    model = load_tier(bundle, tier)
+    backend = TorchBackend(model.network, TextEncoder.of(model.tokenizer, model.spec.max_tokens))
+    backend.prepare()
+    return backend
+
+
+def test_evidence_is_taken_with_what_serves_on_as_many_threads_as_are_set(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    found = backend_of(load_tier(exported, "small"), "fp32")
+    assert isinstance(found, openvino_backend.OpenVinoBackend)
+    compiled = found._requests[0].get_compiled_model()
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
+
+
 @pytest.mark.parametrize("tier", ["small", "large"])
 def test_openvino_gives_the_numbers_of_pytorch(exported: Path, tier: str) -> None:
     found = open_tier(exported, tier, Wish("fp32", "openvino")).backend
-    model = load_tier(exported, tier)
-    plain = TorchBackend(model.network, TextEncoder.of(model.tokenizer, model.spec.max_tokens))
-    for backend in (found, plain):
-        backend.prepare()
-    assert (found.name, plain.name) == ("openvino-cpu-fp32", "torch-cpu-fp32")
-    np.testing.assert_allclose(all_exits(found, TEXTS), all_exits(plain, TEXTS), atol=1e-4)
+    found.prepare()
+    wanted = plain(exported, tier)
+    assert (found.name, wanted.name) == ("openvino-cpu-fp32", "torch-cpu-fp32")
+    np.testing.assert_allclose(all_exits(found, TEXTS), all_exits(wanted, TEXTS), atol=1e-4)
 
 
 def test_a_process_without_pytorch_serves_it(exported: Path) -> None:
@@ -94,8 +110,7 @@ def test_a_process_without_pytorch_serves_it(exported: Path) -> None:
     found = [[float(logit) for logit in line.split()] for line in done.stdout.splitlines()]
     wanted = []
     for tier in ("small", "large"):
-        backend = backend_of(load_tier(exported, tier), "fp32")
-        backend.prepare()
+        backend = plain(exported, tier)
         wanted += all_exits(backend, TEXTS[:1])[:, 0].tolist()
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 

@@ -54,7 +54,14 @@ def test_notes_of_sets_that_were_not_measured_alike_all_stay(tmp_path):
     written = (tmp_path / "trial.md").read_text()
     assert written.count("## Things") == 1
     assert written.index("| three | 3.00 |") < written.index("A note.")
-    assert written.index("A note.") < written.index("Another note.")
+    assert written.index("one, two: A note.") < written.index("three: Another note.")
+
+
+def test_the_page_says_which_seeds(tmp_path):
+    of = {"a": {"seed": 3}, "b": {"seeds": [0, 1]}, "c": {"seeds": [{"seed": 2}]}, "d": {}}
+    publish("trial", "", {name: Part(found, [TABLE]) for name, found in of.items()}, tmp_path)
+    rows = (tmp_path / "trial.md").read_text().split("## Where and when")[1].splitlines()[4:]
+    assert [row.split(" | ")[1] for row in rows] == ["3", "0, 1", "2", "–"]
 
 
 def test_a_run_replaces_what_an_earlier_one_said_of_the_same_set(tmp_path):

@@ -120,6 +120,10 @@ def test_the_words_of_the_command_are_those_that_training_knows():
         (("--small", "recurrent"), {"small": {"kind": "recurrent"}}),
         (("--small", "org/name"), {"small": {"classifier": "org/name"}}),
         (
+            ("--small", "shallow", "--small-layers", "2", "--small-width", "64"),
+            {"small": {"kind": "shallow", "layers": 2, "narrow": 64}},
+        ),
+        (
             ("--exits", "auto", "--keep", "0.8,0.5"),
             {"large": {"exits": "auto", "keep": (0.8, 0.5)}},
         ),
@@ -205,3 +209,11 @@ def test_an_unknown_measure_names_those_there_are(offramp, tiny_bundle):
     done = offramp("evaluate", tiny_bundle, REVIEWS, "--confidence", "vibes")
     assert done.exit_code == 2
     assert "max_prob, margin, entropy" in done.stderr
+
+
+def test_sizes_of_a_shallow_student_are_refused_for_another(offramp, tmp_path):
+    done = offramp(
+        "train", REVIEWS, "--out", tmp_path / "mine", "--small", "conv", "--small-width", 64
+    )
+    assert done.exit_code == 2
+    assert "--small-width: only for --small shallow" in " ".join(done.stderr.split())

@@ -101,6 +101,16 @@ async def test_memory_is_looked_at_once_a_spell_however_many_texts_it_answered(m
     assert list(part.figures["memory_mb"]) == ["30", "70", "110"]
 
 
+async def test_services_that_no_longer_answer_end_it(monkeypatch):
+    async def closed_loop(self, callers, seconds):
+        return [Sent(0, 0.0, 0.0, 0.01, error="ROUTER_UNAVAILABLE")]
+
+    monkeypatch.setattr(memory.Generator, "closed_loop", closed_loop)
+    setting = Setting("reviews", Path("bundle"), SimpleNamespace(), ["a"], ["yes"], 0.1, seed=0)
+    with pytest.raises(memory.LoadError, match=r"nothing was answered.*ROUTER_UNAVAILABLE"):
+        await memory.measure(setting, 100)
+
+
 @pytest.mark.parametrize("value", ["", "1,x", "0", "4,-1"])
 def test_numbers_that_are_none_are_refused(value):
     with pytest.raises(Exception, match=r"wanted|above 0"):

@@ -14,6 +14,7 @@ from offramp.errors import BundleError
 from tests.support.cascade import make_bundle
 from tests.support.tiny import REVIEWS
 from training.data import Columns, LabelledTexts, Text, read_labelled
+from training.evaluate import MeasureError
 from training.parting import part
 from training.report.write import ReportError, ReportSettings, run, write
 
@@ -79,7 +80,7 @@ def test_evidence_with_nothing_to_choose_on_is_refused(tmp_path):
 
 
 def test_a_learned_confidence_that_was_not_learned_is_refused(bundle, tmp_path):
-    with pytest.raises(ReportError, match="without a learned score; choose another --confidence"):
+    with pytest.raises(MeasureError, match=r"no learned score for .* or choose max_prob"):
         run(ReportSettings(bundle, tmp_path / "report.html", measure=Measure.LEARNED))
 
 
