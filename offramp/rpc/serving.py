@@ -34,9 +34,11 @@ _ASYNC_CHANNELZ: Any = vars(channelz)["aio"]
 # Messages beyond the limit are refused by the interceptor, in words; gRPC's own hard limit, which
 # cannot name a remedy, lies this much higher.
 HARD_LIMIT_FACTOR = 4
-# Calls that gRPC has received and Python not yet taken in. Beyond a thousand, its default, it
-# cancels them at random; who is turned away is for the service to say, with a remedy.
+# Calls that gRPC has received and Python not yet taken in. By default it cancels some at random
+# beyond a thousand, and all that waited for half a minute; who is turned away is for the service to
+# say, with a remedy, and how long a call may take is for its deadline.
 MOST_UNTAKEN_CALLS = 65_536
+MOST_UNTAKEN_SECONDS = 3600
 # How often the metrics page looks whether it should end; a drain waits that long for it.
 METRICS_POLL_SECONDS = 0.02
 
@@ -70,6 +72,7 @@ class GrpcServer:
                 ("grpc.so_reuseport", int(shared)),
                 ("grpc.server.max_pending_requests", MOST_UNTAKEN_CALLS),
                 ("grpc.server.max_pending_requests_hard_limit", MOST_UNTAKEN_CALLS),
+                ("grpc.server_max_unrequested_time_in_server", MOST_UNTAKEN_SECONDS),
                 ("grpc.keepalive_time_ms", 30_000),
                 ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
             ],

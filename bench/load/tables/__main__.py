@@ -49,6 +49,7 @@ class Options:
     objective_ms: float
     multiples: tuple[float, ...]
     in_flight: tuple[int, ...]
+    crowd: int
     requests: int
     seed: int
     out: Path
@@ -57,7 +58,7 @@ class Options:
 TABLES: dict[str, Callable[[Setting, Options], Awaitable[Part]]] = {
     "idle": lambda setting, _: idle.measure(setting),
     "goodput": lambda setting, o: goodput.measure(setting, o.seconds, o.multiples),
-    "in-flight": lambda setting, o: in_flight.measure(setting, o.seconds, o.in_flight),
+    "in-flight": lambda setting, o: in_flight.measure(setting, o.seconds, o.in_flight, o.crowd),
     "memory": lambda setting, o: memory.measure(setting, o.requests),
 }
 
@@ -96,6 +97,13 @@ def parse() -> Options:
         default=in_flight.LEVELS,
         metavar="N,…",
         help="callers of each run (default: 1 to 2,000)",
+    )
+    add(
+        "--crowd",
+        type=_positive,
+        default=in_flight.CROWD,
+        metavar="N",
+        help=f"texts at once, more than are taken ({in_flight.CROWD:,})",
     )
     add("--requests", type=_positive, default=200_000, metavar="N", help="for memory (200,000)")
     add("--seed", type=int, default=0, help="of the order of the texts and of the arrivals")

@@ -45,14 +45,16 @@ class Crowd:
     seconds: Sequence[float]
 
 
-async def measure(setting: Setting, seconds: float, levels: Sequence[int] = LEVELS) -> Part:
-    """All levels, then more than are taken. seconds: of each level."""
+async def measure(
+    setting: Setting, seconds: float, levels: Sequence[int] = LEVELS, crowd_size: int = CROWD
+) -> Part:
+    """All levels, for so many seconds each, then more texts at once than are taken."""
     found = []
     with progress.step(COSTS.lower(), len(levels) + 1) as bar:
         for in_flight in levels:
             found.append(await _level(setting, in_flight, seconds))
             bar.advance(f"{in_flight} in flight")
-        crowd = await _crowd(setting)
+        crowd = await _crowd(setting, crowd_size)
         bar.advance()
     return part(setting, found, crowd)
 
@@ -68,10 +70,10 @@ async def _level(setting: Setting, in_flight: int, seconds: float) -> Level:
     )
 
 
-async def _crowd(setting: Setting) -> Crowd:
-    """More than may be in flight, at once; then one by one those who find it full."""
+async def _crowd(setting: Setting, size: int) -> Crowd:
+    """So many at once; then one by one those who find it full."""
     ask = setting.ask(TIMEOUT_SECONDS)
-    first = asyncio.create_task(Generator(ask, setting.texts).open_loop(np.zeros(CROWD)))
+    first = asyncio.create_task(Generator(ask, setting.texts).open_loop(np.zeros(size)))
     await asyncio.sleep(0)
     late: list[Sent] = []
     for _ in range(LATECOMERS):
@@ -134,8 +136,8 @@ def part(setting: Setting, found: Sequence[Level], crowd: Crowd) -> Part:
                 REFUSALS,
                 ["bundle", "sent", "answered", "refused", "refused after"],
                 refusals,
-                f"{CROWD:,} texts at once and {LATECOMERS} behind them; refused after: the median "
-                "of those behind, as their caller sees it, busy with all the others.",
+                f"All texts at once, and {LATECOMERS} of them behind the others; refused after: the "
+                "median of those behind, as their caller sees it, busy with all the others.",
             ),
         ],
     )
