@@ -136,7 +136,7 @@ def part(setting: Setting, found: Sequence[Level], crowd: Crowd) -> Part:
                 REFUSALS,
                 ["bundle", "sent", "answered", "refused", "refused after"],
                 refusals,
-                f"All texts at once, and {LATECOMERS} of them behind the others; refused after: the "
+                f"All texts at once, {LATECOMERS} of them behind the others; refused after: the "
                 "median of those behind, as their caller sees it, busy with all the others.",
             ),
         ],
