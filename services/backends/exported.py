@@ -77,16 +77,19 @@ def stage_file(folder: Path, stage: int) -> Path:
 
 def without_weights(model: Any, weights: Arrays) -> None:
     """Turn the large constants of a graph that are among the weights into inputs, by name."""
+    inputs: dict[str, Any] = {}
     for constant in [op for op in model.get_ops() if op.get_type_name() == "Constant"]:
         array = constant.data
         if array.size < LEAST:
             continue
+        # Weights of the same numbers go by the name of the first of them.
         name = next((n for n, known in weights.items() if _same(known, array)), None)
         if name is not None:
-            parameter = ops.parameter(array.shape, array.dtype)
-            parameter.output(0).get_tensor().set_names({name})
-            _instead_of(constant, parameter)
-            model.add_parameters([parameter])
+            if name not in inputs:
+                inputs[name] = parameter = ops.parameter(array.shape, array.dtype)
+                parameter.output(0).get_tensor().set_names({name})
+            _instead_of(constant, inputs[name])
+    model.add_parameters(list(inputs.values()))
     model.validate_nodes_and_infer_types()
 
 

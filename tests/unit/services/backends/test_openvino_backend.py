@@ -163,3 +163,17 @@ def test_a_weight_that_is_missing_is_an_error(exported, encoder):
     save_weights(make_small("static"), folder.parent / "weights.safetensors", "fp32")
     with pytest.raises(BundleError, match="offramp export"):
         opened(folder, encoder, "fp32", 1)
+
+
+def test_weights_of_the_same_numbers_are_put_in_wherever_they_stand(exported, monkeypatch, encoder):
+    """As those of heads that have not learned yet are."""
+    monkeypatch.setattr("services.backends.exported.LEAST", 16)
+    network = tiers.make_network()
+    for pool in network.pools:
+        torch.nn.init.zeros_(pool.scores.weight)
+    wanted = TorchBackend(network, encoder)
+    wanted.prepare()
+    found = exported(network, "fp32")
+    np.testing.assert_allclose(
+        all_exits(found, EXAMPLES[:3]), all_exits(wanted, EXAMPLES[:3]), atol=1e-4
+    )
