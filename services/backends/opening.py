@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AUTO, TORCH, OPENVINO = "auto", "torch", "openvino"
+# The kind of tier that runs on one thread where nobody says otherwise: its batches are so short that
+# to wake a second one for them takes longer than it helps.
+STUDENT = "student"
 # int8 or bf16 is taken by itself on a CPU where it is so many times as fast as fp32: for less it is
 # not worth its rounding, and the choice could be another one after every restart.
 FASTER = 1.3
@@ -51,7 +54,7 @@ class Wish:
         clearly faster here, on a GPU bf16; fp32 where the bundle has no evidence in these.
     backend: torch, openvino, or auto: OpenVINO where the bundle has stages for it that compute here
         what they should, PyTorch otherwise. PyTorch is not loaded where it does not run the tier.
-    device: cpu or cuda.  threads: on the CPU, 0 for all cores.
+    device: cpu or cuda.  threads: on the CPU; 0 for one in a student, all cores in other tiers.
     """
 
     precision: str = AUTO
@@ -71,6 +74,8 @@ def open_tier(bundle: Path, tier: str, wish: Wish) -> OpenTier:
     if wish.precision != AUTO:
         spec.readouts_in(wish.precision)  # what lacks them cannot serve, whatever runs it
     verify_tier(bundle, manifest, tier)
+    if spec.kind == STUDENT and not wish.threads:
+        wish = replace(wish, threads=1)
     return OpenTier(manifest, spec, _backend(bundle, manifest, spec, wish))
 
 

@@ -75,6 +75,19 @@ def test_slow_models_are_run_less_often_and_still_more_than_once():
     assert opening.FEWEST_ROUNDS > 1
 
 
+@pytest.mark.parametrize(
+    ("tier", "asked", "given"), [("small", 0, 1), ("small", 2, 2), ("large", 0, 0), ("large", 1, 1)]
+)
+def test_a_student_runs_on_one_thread_unless_told_otherwise(
+    tmp_path, monkeypatch, tier, asked, given
+):
+    bundle = tiers.make_bundle(tmp_path / "tiny")
+    wishes = []
+    monkeypatch.setattr(opening, "_backend", lambda *args: wishes.append(args[-1]))
+    open_tier(bundle, tier, Wish(threads=asked))
+    assert [wish.threads for wish in wishes] == [given]
+
+
 def test_a_gpu_that_pytorch_does_not_see_is_refused_with_a_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     bundle = tiers.make_bundle(tmp_path / "tiny")
