@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AUTO, TORCH, OPENVINO = "auto", "torch", "openvino"
-# The kind of tier that runs on one thread where nobody says otherwise: its batches are so short that
-# to wake a second one for them takes longer than it helps.
+# The kind of tier that runs on one thread where nobody says otherwise: its batches are so short
+# that to wake a second one for them takes longer than it helps.
 STUDENT = "student"
 # int8 or bf16 is taken by itself on a CPU where it is so many times as fast as fp32: for less it is
 # not worth its rounding, and the choice could be another one after every restart.
