@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -164,6 +164,21 @@ def run(main: Callable[[], None]) -> None:
     except OfframpError as error:
         print(error, file=sys.stderr)
         sys.exit(UNUSABLE)
+
+
+def names_of(kind: str, known: Collection[str]) -> Callable[[str], tuple[str, ...]]:
+    """Reads NAME,NAME where only some names are known. kind: what they are, in one word."""
+
+    def read(written: str) -> tuple[str, ...]:
+        names = _names(written)
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(
+                f"no {kind} {', '.join(unknown)}; there is {', '.join(known)}"
+            )
+        return names
+
+    return read
 
 
 def _names(written: str) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ processes per answer; what sends the texts is not counted.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import statistics
 from collections.abc import Mapping, Sequence
@@ -161,7 +160,13 @@ def parse() -> Options:
     """Read the command line."""
     parser = shared.serving_parser(__doc__, EXAMPLES)
     add = parser.add_argument
-    add("--peers", type=_names, default=tuple(PEERS), metavar="NAME,…", help=", ".join(PEERS))
+    add(
+        "--peers",
+        type=shared.names_of("peer", PEERS),
+        default=tuple(PEERS),
+        metavar="NAME,…",
+        help=", ".join(PEERS),
+    )
     add("--in-flight", type=int, default=64, metavar="N", help="texts at one time (default: 64)")
     add("--seconds", type=float, default=20.0, help="of load in every run (default: 20)")
     add("--rounds", type=int, default=3, help="runs of each contender (default: 3)")
@@ -170,16 +175,6 @@ def parse() -> Options:
     add("--work", type=Path, default=Path("runs/peers"), metavar="DIR", help="environments")
     shared.add_out(parser)
     return Options(**vars(parser.parse_args()))
-
-
-def _names(value: str) -> tuple[str, ...]:
-    names = tuple(name for name in value.split(",") if name)
-    unknown = [name for name in names if name not in PEERS]
-    if unknown:
-        raise argparse.ArgumentTypeError(
-            f"no peer {', '.join(unknown)}; there is {', '.join(PEERS)}"
-        )
-    return names
 
 
 def main() -> None:

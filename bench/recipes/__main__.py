@@ -114,7 +114,7 @@ def parse() -> RecipesOptions:
     parser.set_defaults(limit=TEXTS)
     parser.add_argument(
         "--recipes",
-        type=_recipes,
+        type=shared.names_of("recipe", RECIPES),
         default=tuple(RECIPES),
         metavar="NAME,NAME",
         help=f"of {','.join(RECIPES)} (default: all)",
@@ -134,14 +134,6 @@ def parse() -> RecipesOptions:
         help="of the encoder (default: the set's own)",
     )
     return shared.read(RecipesOptions, parser.parse_args())
-
-
-def _recipes(written: str) -> tuple[str, ...]:
-    names = tuple(written.split(","))
-    unknown = [name for name in names if name not in RECIPES]
-    if unknown:
-        raise ValueError(f"no recipe {', '.join(unknown)}")
-    return names
 
 
 def part(data_set: DataSet, options: RecipesOptions) -> Part:

@@ -81,7 +81,13 @@ def parse() -> Options:
     """Read the command line."""
     parser = shared.serving_parser(__doc__, EXAMPLES)
     add = parser.add_argument
-    add("--only", type=_tables, default=tuple(TABLES), metavar="NAME,…", help=", ".join(TABLES))
+    add(
+        "--only",
+        type=shared.names_of("table", TABLES),
+        default=tuple(TABLES),
+        metavar="NAME,…",
+        help=", ".join(TABLES),
+    )
     add("--seconds", type=float, default=10.0, help="of each run (default: 10)")
     add("--objective-ms", type=float, default=100.0, help="what an answer may take (default: 100)")
     add(
@@ -109,16 +115,6 @@ def parse() -> Options:
     add("--seed", type=int, default=0, help="of the order of the texts and of the arrivals")
     shared.add_out(parser)
     return Options(**vars(parser.parse_args()))
-
-
-def _tables(value: str) -> tuple[str, ...]:
-    names = tuple(name for name in value.split(",") if name)
-    unknown = [name for name in names if name not in TABLES]
-    if unknown:
-        raise argparse.ArgumentTypeError(
-            f"no table {', '.join(unknown)}; there is {', '.join(TABLES)}"
-        )
-    return names
 
 
 def _positive(value: str) -> int:

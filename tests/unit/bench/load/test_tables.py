@@ -8,9 +8,10 @@ import pytest
 from bench.load.generator import Sent
 from bench.load.summary import summarise
 from bench.load.tables import goodput, idle, in_flight, memory
-from bench.load.tables.__main__ import _numbers, _tables
+from bench.load.tables.__main__ import TABLES, _numbers
 from bench.load.tables.setting import Setting
 from bench.load.usage import Usage, batch_sizes, spent
+from bench.options import names_of
 
 SETTING = Setting("reviews", Path("bundle"), None, ["a", "b"], ["yes", "no"], 0.1, seed=0)
 
@@ -118,6 +119,7 @@ def test_numbers_that_are_none_are_refused(value):
 
 
 def test_tables_are_chosen_by_name():
-    assert _tables("idle,memory") == ("idle", "memory")
+    read = names_of("table", TABLES)
+    assert read("idle,memory") == ("idle", "memory")
     with pytest.raises(Exception, match="there is idle, goodput"):
-        _tables("speed")
+        read("speed")
