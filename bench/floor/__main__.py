@@ -2,8 +2,7 @@
 
 Runs router and tiers under a closed loop and divides the processor time of each by the answers it
 gave. Beside it the floor: every stage run by itself on the texts that had to run it, sorted by
-length, on one thread, at the batch size that is best for it; once on an otherwise idle machine, and
-once with all other cores at the same work, as they are under load. What is above the floor is what
+length, on one thread, at the batch size that is best for it. What is above the floor is what
 tokenising, queues, protobuf, gRPC and padding cost.
 
 With --size the large tier is replaced by an encoder of that size with random weights, and the
@@ -17,13 +16,12 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from bench import engine
 from bench import options as shared
 from bench.floor import sized
 from bench.floor.floor import StageFloor, stage_floors
-from bench.floor.neighbours import busy
 from bench.load.generator import Generator
 from bench.load.texts import labelled_texts
 from bench.load.usage import spent, usage
@@ -43,13 +41,8 @@ Tables are printed and land in OUT/engine.md and OUT/engine.json. The last line 
 """
 NOTE = (
     "Processor milliseconds per answer. The floor of a tier: its stages alone, each at its best "
-    "batch size, on one thread; on an idle machine, and with the other cores at the same work, as "
-    "they are when texts are served. Times floor: all of router and tiers over the floor of all "
-    "tiers."
+    "batch size, on one thread. Times floor: all of router and tiers over the floor of all tiers."
 )
-
-
-Stages: TypeAlias = Mapping[str, Sequence[StageFloor]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +115,14 @@ def floors(bundle: Path, served: Served, repeats: int) -> dict[str, list[StageFl
 
 
 def part(
-    name: str, found: Served, idle: Stages, with_others: Stages, *, seed: int, note: str
+    name: str, found: Served, stages: Mapping[str, Sequence[StageFloor]], seed: int, note: str
 ) -> Part:
-    """Figures and tables of a run. Stages: timed on an idle machine, and with the others busy."""
+    """Figures and tables of a run."""
     texts = len(found.answers)
-    least, busy_least = _per_answer(idle, texts), _per_answer(with_others, texts)
-    all_of_it = sum(found.cpu_ms.values())
-    times, busy_times = (all_of_it / sum(own.values()) for own in (least, busy_least))
+    least = {
+        tier: 1000 * sum(stage.seconds for stage in own) / texts for tier, own in stages.items()
+    }
+    floor, all_of_it = sum(least.values()), sum(found.cpu_ms.values())
     exits = Counter(answer.exit for answer in found.answers.values())
     figures = {
         "seed": seed,
@@ -137,59 +131,43 @@ def part(
         "exits": {exit_name: count / texts for exit_name, count in sorted(exits.items())},
         "spent_ms": dict(found.cpu_ms),
         "floor_ms": least,
-        "times_floor": times,
-        "stages": {tier: [asdict(stage) for stage in own] for tier, own in idle.items()},
-        "busy": {
-            "floor_ms": busy_least,
-            "times_floor": busy_times,
-            "stages": {tier: [asdict(stage) for stage in own] for tier, own in with_others.items()},
-        },
+        "times_floor": all_of_it / floor,
+        "stages": {tier: [asdict(stage) for stage in own] for tier, own in stages.items()},
     }
     rows = [
-        [name, process, f"{spent_ms:.3f}", _ms(least.get(process)), _ms(busy_least.get(process))]
+        [name, process, f"{spent_ms:.3f}", _ms(least.get(process)), ""]
         for process, spent_ms in found.cpu_ms.items()
     ]
-    floors_of_all = (f"{sum(own.values()):.3f}" for own in (least, busy_least))
-    rows.append([name, "all", f"{all_of_it:.3f}", *floors_of_all])
-    rows.append([name, "times floor", "", f"{times:.2f}", f"{busy_times:.2f}"])
+    rows.append([name, "all", f"{all_of_it:.3f}", f"{floor:.3f}", f"{all_of_it / floor:.2f}"])
     by_stage = [
-        [name, alone.exit, f"{alone.rows / texts:.1%}", str(alone.batch), *_per_row(alone, beside)]
-        for tier, own in idle.items()
-        for alone, beside in zip(own, with_others[tier], strict=True)
+        [name, stage.exit, f"{stage.rows / texts:.1%}", str(stage.batch), _per_row(stage)]
+        for own in stages.values()
+        for stage in own
     ]
     return Part(
         figures,
         [
             Table(
                 "Processor time per answer",
-                ["bundle", "process", "spent ms", "floor ms, idle", "floor ms, busy"],
+                ["bundle", "process", "spent ms", "floor ms", "times floor"],
                 rows,
                 NOTE + note,
             ),
             Table(
                 "The stages by themselves",
-                ["bundle", "stage up to", "texts that run it", "best batch", "ms idle", "ms busy"],
+                ["bundle", "stage up to", "texts that run it", "best batch", "ms per row"],
                 by_stage,
-                "Processor milliseconds per row.",
             ),
         ],
     )
-
-
-def _per_answer(stages: Stages, texts: int) -> dict[str, float]:
-    """Processor milliseconds of each tier's stages, per answer."""
-    return {
-        tier: 1000 * sum(stage.seconds for stage in own) / texts for tier, own in stages.items()
-    }
 
 
 def _ms(found: float | None) -> str:
     return "–" if found is None else f"{found:.3f}"
 
 
-def _per_row(*timed: StageFloor) -> list[str]:
-    """One stage's processor milliseconds per row, each time that it was timed."""
-    return [_ms(1000 * stage.seconds / stage.rows if stage.rows else None) for stage in timed]
+def _per_row(stage: StageFloor) -> str:
+    return f"{1000 * stage.seconds / stage.rows:.3f}" if stage.rows else "–"
 
 
 def parse() -> Options:
@@ -224,12 +202,9 @@ def main() -> None:
         mix = ", ".join(f"{share:.0%} at {name}" for name, share in made.shares.items())
         note = f" {options.size} has random weights; its thresholds are set to answer {mix}."
     found = asyncio.run(served(options, bundle, texts, objective))
-    idle = floors(bundle, found, options.repeats)
-    with busy(bundle, found.precisions, texts):
-        with_others = floors(bundle, found, options.repeats)
+    stages = floors(bundle, found, options.repeats)
     name = read_manifest(bundle).name
-    figures = part(name, found, idle, with_others, seed=options.seed, note=note)
-    engine.publish("floor", {name: figures}, options.out)
+    engine.publish("floor", {name: part(name, found, stages, options.seed, note)}, options.out)
 
 
 if __name__ == "__main__":
