@@ -6,7 +6,7 @@ import os
 
 EXPERIMENTS = "GRPC_EXPERIMENTS"
 # gRPC's EventEngine hands what it reads from thread to thread before Python sees it: without it a
-# call costs a fifth less processor time, a message of a stream a third.
+# call, or a message of a stream, costs about a fifth less processor time.
 WITHOUT_EVENT_ENGINE = "-event_engine_client,-event_engine_listener"
 
 
