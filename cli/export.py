@@ -12,6 +12,14 @@ def export(
     bundle: Annotated[
         Path, typer.Argument(metavar="BUNDLE", exists=True, file_okay=False, help="A bundle.")
     ],
+    *,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again",
+            help="Make stages anew that an older version exported; those in int8 stay as they are.",
+        ),
+    ] = False,
 ) -> None:
     """Add the stages that OpenVINO runs: on a CPU often faster, and without PyTorch.
 
@@ -20,9 +28,13 @@ def export(
     with `--no-export`, can be brought up to it here. The bundle gets a new id: restart its tiers
     and routers.
 
-    Example: `offramp export bundles/sentiment`
+    Examples:
+
+    - `offramp export bundles/reviews`
+
+    - `offramp export bundles/reviews --again`
     """
     from training.export import run
 
-    manifest = run(bundle)
+    manifest = run(bundle, again=again)
     typer.echo(f"{bundle} is bundle {manifest.id} now; restart its tiers and routers")

@@ -32,16 +32,21 @@ class ExportError(OfframpError):
     """A bundle that has nothing, or nothing more, to export."""
 
 
-def run(bundle: Path) -> Manifest:
+def run(bundle: Path, *, again: bool = False) -> Manifest:
     """Export the tiers that are not exported yet; the bundle gets a new id, its evidence too.
+
+    again: export the others anew as well.
 
     Raises BundleError, and ExportError where there is nothing to do or no tier can be exported; the
     bundle stays as it is then.
     """
     manifest = read_manifest(bundle)
-    missing = [spec.name for spec in manifest.tiers if not _listed(manifest, spec.name)]
+    missing = [s.name for s in manifest.tiers if again or not _listed(manifest, s.name)]
     if not missing:
-        raise ExportError(f"{bundle} has its stages for OpenVINO already: nothing was changed")
+        raise ExportError(
+            f"{bundle} has its stages for OpenVINO already: nothing was changed; --again makes "
+            "them anew"
+        )
     with workplace(bundle / ".exporting") as unfinished:
         made = add([load_tier(bundle, name) for name in missing], unfinished)
         if not made:

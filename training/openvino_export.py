@@ -1,7 +1,9 @@
 """A network's stages taken over by OpenVINO, checked, in fp32 or quantised to int8.
 
-int8 is post-training quantisation by NNCF: ranges of activations from example texts, SmoothQuant
-(arXiv 2211.10438) and bias correction as NNCF has them for transformers. No labels are looked at.
+int8 is post-training quantisation by NNCF: ranges of activations from example texts, and bias
+correction as NNCF has it for transformers. No labels are looked at. Its scales of weights are those
+that the weights are stored with, so that a graph in int8 holds no large weights either. SmoothQuant
+(arXiv 2211.10438), which models with outliers need, changes the weights: then a graph has its own.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import numpy as np
 import openvino
 import torch
 from numpy.typing import NDArray
+from openvino import opset13 as ops
 from torch import Tensor, nn
 
 from offramp.errors import BundleError
@@ -25,6 +28,7 @@ from services.backends.base import Encoded
 from services.backends.exported import FORM, Reference, stage_file
 from services.backends.rows import mask_of
 from services.backends.tokenizing import TextEncoder
+from services.models.files import Arrays
 from services.models.multi_exit import MultiExitClassifier
 from services.models.staged import RowStates, StagedNetwork
 
@@ -53,12 +57,11 @@ def export_fp32(
 
     Raises BundleError as `converted` does.  advance: called when a stage is done.
     """
-    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    weights = _weights(network)
     models = converted(network, encoder)
     folder.mkdir(parents=True)
     for stage, model in enumerate(models):
-        names.without_weights(model, weights)
-        openvino.save_model(model, stage_file(folder, stage), compress_to_fp16=False)
+        _save(model, weights, stage_file(folder, stage))
         advance()
     rows = _reference_rows(encoder)
     with torch.no_grad():
@@ -71,21 +74,27 @@ def export_int8(
     encoder: TextEncoder,
     folder: Path,
     examples: Sequence[Encoded],
+    *,
+    integers: Arrays,
+    smooth: bool = False,
     advance: Callable[[], None] = lambda: None,
 ) -> None:
-    """Write the stages quantised to int8. Raises BundleError as `converted` does.
+    """Write the stages quantised to int8, less the weights that the network's own file holds.
+
+    Raises BundleError as `converted` does.
 
     examples: tokenised texts like those to come; some hundreds do.
-    advance: called when a stage is done.
+    integers: of that file, by the names that the graphs are to read them by.
+    smooth: with SmoothQuant.  advance: called when a stage is done.
     """
+    weights = _weights(network) | integers
     models = converted(network, encoder)
     inputs = _batches(examples, encoder)
     rows, logits = _reference_rows(encoder), []
     reached = _batch(rows, encoder)
     folder.mkdir(parents=True)
     for stage, model in enumerate(models):
-        smaller = quantised(model, inputs)
-        openvino.save_model(smaller, stage_file(folder, stage), compress_to_fp16=False)
+        smaller = quantised(model, inputs, smooth=smooth)
         compiled = _compiled(smaller)
         found = compiled(reached)
         logits.append(found[names.LOGITS])
@@ -93,14 +102,20 @@ def export_int8(
             # Later stages see what the stages before them give in int8.
             inputs = [_behind(compiled(batch), batch) for batch in inputs]
             reached = _behind(found, reached)
+        _save(smaller, weights, stage_file(folder, stage))
         advance()
     _finish(folder, encoder, Reference(rows, np.stack(logits)))
 
 
-def quantised(model: Any, inputs: Sequence[Any]) -> Any:
-    """An OpenVINO model in int8; ranges of activations are taken from the batches of `inputs`."""
+def quantised(model: Any, inputs: Sequence[Any], *, smooth: bool) -> Any:
+    """An OpenVINO model in int8; ranges of activations are taken from the batches of `inputs`.
+
+    To look up an embedding is no arithmetic, which int8 could make faster.
+    """
     import nncf
 
+    off = nncf.AdvancedSmoothQuantParameters(matmul=-1, convolution=-1)
+    alpha = nncf.AdvancedSmoothQuantParameters() if smooth else off
     with _quiet():
         return nncf.quantize(
             model,
@@ -108,7 +123,19 @@ def quantised(model: Any, inputs: Sequence[Any]) -> Any:
             subset_size=len(inputs),
             model_type=nncf.ModelType.TRANSFORMER,
             preset=nncf.QuantizationPreset.MIXED,
+            ignored_scope=nncf.IgnoredScope(types=["Gather"], validate=False),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(smooth_quant_alphas=alpha),
         )
+
+
+def _weights(network: StagedNetwork) -> Arrays:
+    return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+
+
+def _save(model: Any, weights: Arrays, file: Path) -> None:
+    """Write a graph, less the constants that are among the weights."""
+    names.without_weights(model, weights)
+    openvino.save_model(model, file, compress_to_fp16=False)
 
 
 def _reference_rows(encoder: TextEncoder) -> tuple[Encoded, ...]:
@@ -182,7 +209,37 @@ def _convert(network: StagedNetwork, encoder: TextEncoder, stage: int) -> Any:
     outputs = (names.NEXT_HIDDEN, names.NEXT_POOLED, names.LOGITS)[-len(model.outputs) :]
     for port, name in zip(model.outputs, outputs, strict=True):
         port.get_tensor().set_names({name})
+    _merge_heads_plainly(model)
     return model
+
+
+def _merge_heads_plainly(model: Any) -> None:
+    """Put constants for the shapes by which the states of all heads become one.
+
+    Tracing leaves them to be computed from the states, in every layer of every batch.
+    """
+    for attention in model.get_ops():
+        if attention.get_type_name() != "ScaledDotProductAttention":
+            continue
+        reshape = _reader(attention, "Reshape")
+        transpose = _reader(reshape or attention, "Transpose")
+        merge = transpose and _reader(transpose, "Reshape")
+        shape = attention.output(0).get_partial_shape()
+        if merge is None or shape[1].is_dynamic or shape[3].is_dynamic:
+            continue
+        transpose.input(0).replace_source_output(attention.output(0))
+        width = shape[1].get_length() * shape[3].get_length()
+        # 0: as many as there are.
+        plain = ops.reshape(transpose, np.array([0, 0, width]), special_zero=True)
+        names.instead_of(merge, plain)
+    model.validate_nodes_and_infer_types()
+
+
+def _reader(node: Any, kind: str) -> Any:
+    """The operation of a kind that reads another's output, if no other one does but for its shape."""
+    found = [reader.get_node() for reader in node.output(0).get_target_inputs()]
+    found = [reader for reader in found if reader.get_type_name() != "ShapeOf"]
+    return found[0] if [reader.get_type_name() for reader in found] == [kind] else None
 
 
 def _example(

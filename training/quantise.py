@@ -5,6 +5,7 @@ Ranges of activations come from texts that choose and certify nothing, without t
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from offramp.decision.evidence import Evidence
 from offramp.errors import OfframpError
 from services.backends.tokenizing import TextEncoder
-from services.models.files import EXPORTED
+from services.models.files import EXPORTED, WEIGHTS, read_integers
 from services.models.loading import TierModel
 from training import progress
 from training.data import LabelledTexts, Text
@@ -28,30 +29,44 @@ EXAMPLES = 300
 
 
 class QuantisationError(OfframpError):
-    """A model that loses too much in int8."""
+    """A tier that loses too much in int8; `loss` says how much."""
+
+    def __init__(self, tier: str, loss: str) -> None:
+        super().__init__(f"{loss}: nothing was changed; serve this bundle in fp32 or bf16")
+        self.tier = tier
+        self.loss = loss
 
 
-def quantised(tiers: Sequence[TierModel], texts: LabelledTexts, folder: Path) -> list[TierModel]:
-    """The tiers with their stages in int8: those of the bundle, or new ones in folder/<tier>.
+def quantised(
+    tier: TierModel, texts: LabelledTexts, folder: Path, *, smooth: bool = False
+) -> TierModel:
+    """A tier with its stages in int8: those of the bundle, or new ones in folder/<tier>.
 
-    Raises BundleError for a network that cannot run in int8.
+    smooth: new ones with SmoothQuant.  Raises BundleError for a network that cannot run in int8.
     """
-    return [tier if _listed(tier) else _quantised(tier, texts, folder) for tier in tiers]
-
-
-def _listed(tier: TierModel) -> bool:
-    """Whether the bundle has int8 stages; what a killed run left is not in its manifest."""
-    return any(name.startswith(f"{tier.spec.name}/{INT8_FOLDER}/") for name in tier.manifest.files)
-
-
-def _quantised(tier: TierModel, texts: LabelledTexts, folder: Path) -> TierModel:
+    if listed(tier):
+        return tier
     target = folder / tier.spec.name / INT8_FOLDER
+    shutil.rmtree(target, ignore_errors=True)
     encoder = TextEncoder.of(tier.tokenizer, tier.spec.max_tokens)
     examples = encoder.encode([(text.text, text.pair) for text in _spread(texts.texts)])
-    title = f"{tier.spec.name} tier to int8: stages"
+    title = f"{tier.spec.name} tier to int8{', with SmoothQuant' if smooth else ''}: stages"
     with progress.step(title, tier.network.stages) as bar:
-        export_int8(tier.network, encoder, target, examples, bar.advance)
+        export_int8(
+            tier.network,
+            encoder,
+            target,
+            examples,
+            integers=read_integers(tier.folder / WEIGHTS),
+            smooth=smooth,
+            advance=bar.advance,
+        )
     return replace(tier, quantised=target)
+
+
+def listed(tier: TierModel) -> bool:
+    """Whether the bundle has int8 stages; what a killed run left is not in its manifest."""
+    return any(name.startswith(f"{tier.spec.name}/{INT8_FOLDER}/") for name in tier.manifest.files)
 
 
 def _spread(texts: Sequence[Text]) -> list[Text]:
@@ -69,9 +84,10 @@ def check(exact: Evidence, rounded: Evidence) -> None:
     loss, error = lost.mean(axis=1), lost.std(axis=1) / np.sqrt(lost.shape[1])
     worst = int(np.argmax(loss - error))
     if loss[worst] - error[worst] > LARGEST_LOSS:
-        name = exact.exit_names[worst]
+        exit_cost = exact.exits[worst]
         raise QuantisationError(
-            f"in int8 exit {name} loses {100 * loss[worst]:.1f} points of accuracy (±"
+            exit_cost.tier,
+            f"in int8 exit {exit_cost.name} loses {100 * loss[worst]:.1f} points of accuracy (±"
             f"{100 * error[worst]:.1f}) on {lost.shape[1]} texts, more than "
-            f"{100 * LARGEST_LOSS:g}: nothing was changed; serve this bundle in fp32 or bf16"
+            f"{100 * LARGEST_LOSS:g}",
         )

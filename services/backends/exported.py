@@ -1,8 +1,8 @@
 """A tier's stages as OpenVINO reads them: a folder with a graph per stage, and what it is held to.
 
-In fp32 the graphs hold no large weights: those are inputs, named as in the tier's own weights file,
-and are put in when the graphs are read. So a bundle keeps its weights once, and what OpenVINO
-computes with is what PyTorch would. Graphs in int8 hold their own.
+The graphs hold no large weights that the tier's own weights file has: those are inputs, by name, and
+are put in when the graphs are read. So a bundle keeps its weights once, and what OpenVINO computes
+with in fp32 is what PyTorch would; in int8 it is the integers of that file.
 
 Beside the graphs: the form of the inputs, and a reference, rows of tokens with the logits that
 every exit must give for them, so that a machine that computes something else is found before it
@@ -88,26 +88,30 @@ def without_weights(model: Any, weights: Arrays) -> None:
             if name not in inputs:
                 inputs[name] = parameter = ops.parameter(array.shape, array.dtype)
                 parameter.output(0).get_tensor().set_names({name})
-            _instead_of(constant, inputs[name])
+            instead_of(constant, inputs[name])
     model.add_parameters(list(inputs.values()))
     model.validate_nodes_and_infer_types()
 
 
-def with_weights(model: Any, weights: Arrays) -> None:
+def with_weights(model: Any, weights: Arrays) -> Arrays:
     """Put weights in where `without_weights` left inputs. Raises KeyError for one that is missing.
 
-    The graph goes on reading the arrays, which must outlive it.
+    Returns those that were put in: the graph goes on reading the arrays, which must outlive it.
     """
+    used = {}
     for parameter in model.get_parameters():
         name = parameter.output(0).get_tensor().get_any_name()
         if name not in OWN_INPUTS:
-            constant = ops.constant(weights[name], shared_memory=True)
-            _instead_of(parameter, constant)
+            used[name] = weights[name]
+            constant = ops.constant(used[name], shared_memory=True)
+            instead_of(parameter, constant)
             model.remove_parameter(parameter)
     model.validate_nodes_and_infer_types()
+    return used
 
 
-def _instead_of(node: Any, other: Any) -> None:
+def instead_of(node: Any, other: Any) -> None:
+    """Let everything that reads one operation's output read another's."""
     readers: Iterable[Any] = node.output(0).get_target_inputs()
     for reader in readers:
         reader.replace_source_output(other.output(0))

@@ -32,7 +32,7 @@ from services.backends.exported import (
 )
 from services.backends.rows import Batch, RowInBatch
 from services.backends.tokenizing import TextEncoder
-from services.models.files import Arrays, read_weights
+from services.models.files import Arrays, read_integers, read_weights
 
 Floats: TypeAlias = NDArray[np.float32]
 ArrayRow: TypeAlias = RowInBatch[Floats]
@@ -74,13 +74,14 @@ class OpenVinoBackend(Backend[ArrayRow]):
         self.folder = folder
         self._encoder = encoder
         self._threads = threads
-        self._weights: Arrays = {} if precision == "int8" else read_weights(weights)
+        self._weights: Arrays = {}
         core = openvino.Core()
         try:
             self._models = [core.read_model(stage_file(folder, i)) for i in range(stages)]
             self._reference = Reference.read(folder)
+            known = read_weights(weights) | read_integers(weights)
             for model in self._models:
-                exported.with_weights(model, self._weights)
+                self._weights |= exported.with_weights(model, known)
         except (RuntimeError, OSError, KeyError) as error:
             raise BundleError(
                 f"{folder} does not hold {stages} stages that OpenVINO reads ({error}); make them "

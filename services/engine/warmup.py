@@ -19,8 +19,9 @@ from services.engine.stage_clock import StageCurve
 TOKENS = (8, 16, 32, 64, 128)
 RUNS = 3
 # Batches that are tried, of texts of so many tokens; the smallest that is this near the cheapest
-# is taken, for rows wait less in small ones. No larger ones are tried once one costs much more.
-BATCHES, TYPICAL, NEARLY, MUCH = (1, 2, 4, 8, 16, 32, 64, 128, 256), 32, 1.03, 1.1
+# is taken, for rows wait less in small ones. No larger ones are tried once two in a row were not
+# cheaper by as much: what they take of memory stays taken.
+BATCHES, TYPICAL, NEARLY, FRUITLESS = (1, 2, 4, 8, 16, 32, 64, 128, 256), 32, 1.03, 2
 # Longer texts are left out once this much time was spent; two lengths are always measured.
 BUDGET_SECONDS = 6.0
 
@@ -56,11 +57,14 @@ def best_batch(backend: Backend[Any], pairs: bool) -> int:
     """
     example = _example(backend, pairs, TYPICAL)
     found: dict[int, float] = {}
-    began = time.perf_counter()
+    began, fruitless = time.perf_counter(), 0
     for rows in BATCHES:
         run = _fastest(backend, [example] * rows)
-        found[rows] = (sum(run.seconds) + STEP_SECONDS * backend.stages) / rows
-        if found[rows] > MUCH * min(found.values()) or time.perf_counter() - began > BUDGET_SECONDS:
+        seconds = (sum(run.seconds) + STEP_SECONDS * backend.stages) / rows
+        pays = not found or seconds * NEARLY < min(found.values())
+        fruitless = 0 if pays else fruitless + 1
+        found[rows] = seconds
+        if fruitless == FRUITLESS or time.perf_counter() - began > BUDGET_SECONDS:
             break
     enough = NEARLY * min(found.values())
     return next(rows for rows, seconds in found.items() if seconds <= enough)

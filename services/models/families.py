@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
-from transformers.masking_utils import (
-    create_bidirectional_mask,
-    create_bidirectional_sliding_window_mask,
-)
+from transformers.masking_utils import create_bidirectional_sliding_window_mask
 
 from offramp.decision.cost import CostCurve
-from services.models.family import Family, Run, first_of
+from services.models.family import Family, Run, first_of, mask_for
 
 if TYPE_CHECKING:
     from transformers.models.deberta_v2.modeling_deberta_v2 import DebertaV2Encoder
@@ -47,7 +44,7 @@ class Mpnet(Family):
 
     def runner(self, encoder: PreTrainedModel, hidden: Tensor, attention_mask: Tensor) -> Run:
         """Distances are weighed once for all layers."""
-        mask = create_bidirectional_mask(encoder.config, hidden, attention_mask)
+        mask = mask_for(encoder, hidden, attention_mask)
         stack = cast("MPNetEncoder", encoder.get_submodule("encoder"))
         distances = stack.compute_position_bias(hidden)
         return lambda layer, states: first_of(layer(states, mask, distances))
@@ -124,7 +121,7 @@ class Rotary(Family):
 
     def runner(self, encoder: PreTrainedModel, hidden: Tensor, attention_mask: Tensor) -> Run:
         """The turns are the same in every layer."""
-        mask = create_bidirectional_mask(encoder.config, hidden, attention_mask)
+        mask = mask_for(encoder, hidden, attention_mask)
         turns = encoder.get_submodule("rotary_emb")(hidden, _places(hidden))
         return lambda layer, states: first_of(
             layer(states, attention_mask=mask, position_embeddings=turns)
@@ -138,7 +135,7 @@ class ModernBert(Family):
         """A mask and turns for each of the two kinds of layers."""
         config = encoder.config
         masks = {
-            "full_attention": create_bidirectional_mask(config, hidden, attention_mask),
+            "full_attention": mask_for(encoder, hidden, attention_mask),
             "sliding_attention": create_bidirectional_sliding_window_mask(
                 config, hidden, attention_mask
             ),

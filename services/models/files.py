@@ -18,6 +18,8 @@ TOKENIZER = "tokenizer.json"
 EXPORTED = {"fp32": "openvino", "bf16": "openvino", "int8": "openvino-int8"}
 # A matrix of 8-bit integers has its scales, one per row, beside it under its name and this.
 SCALE = "::scale"
+# The integers themselves go by the name of what they stand for, and this.
+INTEGERS = "::int8"
 
 
 def read_weights(path: Path) -> Arrays:
@@ -34,3 +36,9 @@ def read_weights(path: Path) -> Arrays:
             is_number = np.issubdtype(array.dtype, np.floating)
             found[name] = array.astype(np.float32 if is_number else array.dtype)
     return found
+
+
+def read_integers(path: Path) -> Arrays:
+    """The 8-bit integers of a weights file, without their scales, each under its name + INTEGERS."""
+    stored: Arrays = load_file(path)
+    return {name + INTEGERS: stored[name] for name in stored if name + SCALE in stored}

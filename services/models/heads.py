@@ -31,7 +31,7 @@ class AttentionPool(nn.Module):
         scores = self.scores(hidden).masked_fill(attention_mask.unsqueeze(-1) == 0, float("-inf"))
         shares = torch.softmax(scores, dim=1).to(hidden.dtype)
         parts = hidden.unflatten(-1, (shares.shape[-1], -1))
-        return torch.einsum("btp,btpd->bpd", shares, parts).flatten(1)
+        return (parts * shares.unsqueeze(-1)).sum(dim=1).flatten(1)
 
 
 class ExitHead(nn.Module):
@@ -49,7 +49,7 @@ class ExitHead(nn.Module):
     def forward(self, pooled: Tensor) -> Tensor:
         """(B, sources, H) pooled states to (B, C) logits."""
         weights = torch.softmax(self.mix, dim=0)
-        mixed = torch.einsum("s,bsh->bh", weights.to(pooled.dtype), pooled)
+        mixed = (pooled * weights.to(pooled.dtype).unsqueeze(-1)).sum(dim=1)
         hidden = torch.nn.functional.gelu(self.dense(self.dropout(mixed)))
         logits: Tensor = self.out(self.dropout(hidden))
         return logits
