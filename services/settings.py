@@ -16,7 +16,8 @@ class EngineSettings(Strict):
     max_batch: rows that run together at the most; left out, as many as cost least per row, which
         the warm-up measures.
     max_queue: rows that the tier holds; more are refused with RESOURCE_EXHAUSTED.
-    threads: CPU threads for the model; 0 means one for a compact student, all cores otherwise.
+    threads: CPU threads for the model; 0 means one for a compact student, all cores but one
+        otherwise: that is for router and student.
     warmup: measure every stage before serving. Without it Describe reports no seconds.
     device: where the model runs.
     precision: what it computes in; the bundle needs evidence in it (`offramp calibrate`). auto: on

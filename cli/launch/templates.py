@@ -53,7 +53,7 @@ tier: {name}
 
 engine:
   max_batch: null  # rows that run one stage together; null: what costs least on this machine
-  threads: 0     # for one forward pass; 0: one for a student, all cores for other models
+  threads: 0     # for one forward pass; 0: one for a student, all cores but one for other models
   precision: auto  # or fp32, bf16, int8, where the bundle has evidence in it: `offramp calibrate`
   backend: auto    # openvino where it can run the bundle, torch otherwise
 """

@@ -1,8 +1,8 @@
 """A tier's stages as OpenVINO reads them: a folder with a graph per stage, and what it is held to.
 
-The graphs hold no large weights that the tier's own weights file has: those are inputs, by name, and
-are put in when the graphs are read. So a bundle keeps its weights once, and what OpenVINO computes
-with in fp32 is what PyTorch would; in int8 it is the integers of that file.
+The graphs hold no large weights that the tier's own weights file has: those are inputs, by name,
+and are put in when the graphs are read. So a bundle keeps its weights once, and what OpenVINO
+computes with in fp32 is what PyTorch would; in int8 it is the integers of that file.
 
 Beside the graphs: the form of the inputs, and a reference, rows of tokens with the logits that
 every exit must give for them, so that a machine that computes something else is found before it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -54,7 +55,8 @@ class Wish:
         clearly faster here, on a GPU bf16; fp32 where the bundle has no evidence in these.
     backend: torch, openvino, or auto: OpenVINO where the bundle has stages for it that compute here
         what they should, PyTorch otherwise. PyTorch is not loaded where it does not run the tier.
-    device: cpu or cuda.  threads: on the CPU; 0 for one in a student, all cores in other tiers.
+    device: cpu or cuda.  threads: on the CPU; 0 for one in a student, all cores but one in
+        other tiers.
     """
 
     precision: str = AUTO
@@ -74,9 +76,21 @@ def open_tier(bundle: Path, tier: str, wish: Wish) -> OpenTier:
     if wish.precision != AUTO:
         spec.readouts_in(wish.precision)  # what lacks them cannot serve, whatever runs it
     verify_tier(bundle, manifest, tier)
-    if spec.kind == STUDENT and not wish.threads:
-        wish = replace(wish, threads=1)
+    if not wish.threads:
+        wish = replace(wish, threads=_threads(spec, _cores()))
     return OpenTier(manifest, spec, _backend(bundle, manifest, spec, wish))
+
+
+def _threads(spec: TierSpec, cores: int) -> int:
+    """What runs a tier best where it shares its cores with the router and other tiers."""
+    return 1 if spec.kind == STUDENT else max(1, cores - 1)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _backend(bundle: Path, manifest: Manifest, spec: TierSpec, wish: Wish) -> Backend[Any]:

@@ -101,9 +101,7 @@ class Family:
         return CostCurve(linear=2.0 * weights, quadratic=2.0 * 2 * width)
 
 
-def mask_for(
-    encoder: PreTrainedModel, hidden: Tensor, attention_mask: Tensor
-) -> Tensor | None:
+def mask_for(encoder: PreTrainedModel, hidden: Tensor, attention_mask: Tensor) -> Tensor | None:
     """Which tokens are attended (B, 1, 1, T): no padding. In the form that the layers take.
 
     Hugging Face's own has a row for every token, found by index arithmetic that a stage run by

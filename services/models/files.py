@@ -39,6 +39,6 @@ def read_weights(path: Path) -> Arrays:
 
 
 def read_integers(path: Path) -> Arrays:
-    """The 8-bit integers of a weights file, without their scales, each under its name + INTEGERS."""
+    """The 8-bit integers of a weights file without their scales, each under its name + INTEGERS."""
     stored: Arrays = load_file(path)
     return {name + INTEGERS: stored[name] for name in stored if name + SCALE in stored}

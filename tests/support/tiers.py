@@ -14,7 +14,7 @@ from offramp.decision.calibrators import Temperature, VectorScaling
 from offramp.decision.learned import LearnedScore
 from offramp.decision.readout import Readout
 from services.backends.tokenizing import TextEncoder
-from services.models.files import EXPORTED
+from services.models.files import EXPORTED, WEIGHTS, read_integers
 from services.models.flops import exit_flops
 from services.models.loading import save_tier
 from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
@@ -136,4 +136,5 @@ def _quantise(network: StagedNetwork, folder: Path) -> None:
 
     encoder = TextEncoder.of(make_tokenizer(), MAX_TOKENS)
     texts = [" ".join(WORDS[start : start + 9]) for start in range(50)]
-    export_int8(network, encoder, folder, encoder.encode([(text, None) for text in texts]))
+    rows = encoder.encode([(text, None) for text in texts])
+    export_int8(network, encoder, folder, rows, integers=read_integers(folder.parent / WEIGHTS))

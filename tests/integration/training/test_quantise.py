@@ -7,12 +7,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import openvino
 import pytest
 
 from offramp.bundle import read_evidence, read_manifest, verify_tier
 from offramp.errors import BundleError
+from services.backends.exported import LEAST, stage_file
 from services.backends.opening import backend_of
-from services.models.files import EXPORTED
+from services.models.files import EXPORTED, WEIGHTS, read_integers
 from services.models.loading import load_tier
 from tests.support import tiny
 from training import calibrate, quantise, recalibrate
@@ -51,6 +53,50 @@ def test_a_stage_that_differs_is_refused(in_int8: Path, tmp_path: Path) -> None:
     stage.write_bytes(stage.read_bytes()[:-1])
     with pytest.raises(BundleError, match=r"stage0\.bin is not the file"):
         load_tier(bundle, "large")
+
+
+def test_stages_in_int8_compute_with_the_integers_that_the_bundle_has(in_int8: Path) -> None:
+    core, read, held = openvino.Core(), set(), []
+    for stage in range(len(read_manifest(in_int8).tier("large").exits)):
+        model = core.read_model(stage_file(in_int8 / "large" / EXPORTED["int8"], stage))
+        read |= {parameter.output(0).any_name for parameter in model.get_parameters()}
+        held += [op.data for op in model.get_ops() if op.get_type_name() == "Constant"]
+    assert not [array.shape for array in held if array.size >= LEAST]
+    assert read & set(read_integers(in_int8 / "large" / WEIGHTS))
+
+
+def test_a_tier_that_loses_too_much_is_quantised_again_with_smoothquant(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "reviews"))
+    made, failures = [], [QuantisationError("large", "in int8 exit large@1 loses 9 points")]
+    export = quantise.export_int8
+
+    def exported(network, encoder, folder, *rest, **options):
+        made.append((folder.parent.name, options["smooth"]))
+        export(network, encoder, folder, *rest, **options)
+
+    def checked(*evidence):
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(quantise, "export_int8", exported)
+    monkeypatch.setattr(quantise, "check", checked)
+    recalibrate.run(settings(bundle, "int8"))
+    assert made == [("small", False), ("large", False), ("large", True)]
+    manifest = read_manifest(bundle)
+    verify_tier(bundle, manifest, "large")
+    assert "int8" in manifest.tier("large").readouts
+
+
+def test_a_tier_that_smoothquant_does_not_help_is_refused(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "reviews"))
+    monkeypatch.setattr(quantise, "LARGEST_LOSS", -1.0)
+    with pytest.raises(QuantisationError, match="nothing was changed"):
+        recalibrate.run(settings(bundle, "int8"))
+    assert list(read_manifest(bundle).tiers[0].readouts) == ["fp32"]
 
 
 def test_int8_answers_nearly_always_as_fp32_does(in_int8: Path) -> None:
@@ -98,6 +144,6 @@ def test_stages_that_the_bundle_does_not_list_are_made_anew(
     bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "reviews"))
     (bundle / "small" / EXPORTED["int8"]).mkdir()  # as a run leaves it that was killed while moving
     data = read_labelled(tiny.REVIEWS, rename=tiny.RENAME).subset(range(40))
-    (found,) = quantise.quantised([load_tier(bundle, "small")], data, tmp_path / "made")
+    found = quantise.quantised(load_tier(bundle, "small"), data, tmp_path / "made")
     assert (tmp_path / "made" / "small" / EXPORTED["int8"] / "stage0.xml").is_file()
     assert found.quantised.is_relative_to(tmp_path / "made")

@@ -76,13 +76,21 @@ def test_slow_models_are_run_less_often_and_still_more_than_once():
 
 
 @pytest.mark.parametrize(
-    ("tier", "asked", "given"), [("small", 0, 1), ("small", 2, 2), ("large", 0, 0), ("large", 1, 1)]
+    ("tier", "cores", "asked", "given"),
+    [
+        ("small", 4, 0, 1),
+        ("small", 4, 2, 2),
+        ("large", 4, 0, 3),
+        ("large", 1, 0, 1),
+        ("large", 4, 4, 4),
+    ],
 )
-def test_a_student_runs_on_one_thread_unless_told_otherwise(
-    tmp_path, monkeypatch, tier, asked, given
+def test_a_student_runs_on_one_thread_and_others_leave_a_core_to_it_unless_told_otherwise(
+    tmp_path, monkeypatch, tier, cores, asked, given
 ):
     bundle = tiers.make_bundle(tmp_path / "tiny")
     wishes = []
+    monkeypatch.setattr(opening, "_cores", lambda: cores)
     monkeypatch.setattr(opening, "_backend", lambda *args: wishes.append(args[-1]))
     open_tier(bundle, tier, Wish(threads=asked))
     assert [wish.threads for wish in wishes] == [given]

@@ -13,6 +13,7 @@ from services.backends.openvino_backend import OpenVinoBackend
 from services.backends.tokenizing import TextEncoder
 from services.backends.torch_backend import TorchBackend
 from services.models import student_kinds
+from services.models.files import read_integers
 from services.models.sequence_classifier import SequenceClassifier
 from services.models.storage import save_weights
 from services.models.student import StudentConfig
@@ -39,7 +40,7 @@ def exported(encoder, tmp_path_factory):
         save_weights(network, weights, "fp32")
         if precision == "int8":
             rows = encoder.encode([(text, None) for text in EXAMPLES])
-            export_int8(network, encoder, folder, rows)
+            export_int8(network, encoder, folder, rows, integers=read_integers(weights))
         else:
             export_fp32(network, encoder, folder)
         return opened(folder, encoder, precision, network.stages)
