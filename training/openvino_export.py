@@ -236,9 +236,7 @@ def _merge_heads_plainly(model: Any) -> None:
 
 
 def _reader(node: Any, kind: str) -> Any:
-    """The operation of a kind that reads another's output, if no other one reads more of it than its
-    shape.
-    """
+    """The operation of a kind that alone reads another's output; its shape others may read."""
     found = [reader.get_node() for reader in node.output(0).get_target_inputs()]
     found = [reader for reader in found if reader.get_type_name() != "ShapeOf"]
     return found[0] if [reader.get_type_name() for reader in found] == [kind] else None

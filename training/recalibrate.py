@@ -82,7 +82,7 @@ def _in_int8(
     wanted: Collection[str],
     folder: Path,
 ) -> tuple[list[TierModel], Calibrated]:
-    """The tiers quantised, and their evidence. Raises QuantisationError where one loses too much."""
+    """Tiers quantised, and their evidence. Raises QuantisationError where one loses too much."""
     ranging = texts.subset(part(texts, settings.readout_share, settings.seed).readouts)
     made = [quantise.quantised(tier, ranging, folder) for tier in tiers]
     smoothed: set[str] = set()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertConfig, BertForSequenceClassification, BertModel
 
 from offramp.errors import BundleError
 from services.backends.exported import LEAST
@@ -14,8 +14,9 @@ from services.backends.tokenizing import TextEncoder
 from services.backends.torch_backend import TorchBackend
 from services.models import student_kinds
 from services.models.files import read_integers
+from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
 from services.models.sequence_classifier import SequenceClassifier
-from services.models.storage import save_weights
+from services.models.storage import load_weights, save_weights
 from services.models.student import StudentConfig
 from tests.support import tiers
 from tests.support.backends import all_exits, begin
@@ -96,6 +97,42 @@ def test_int8_is_near_fp32_but_is_not_fp32(in_int8, in_fp32):
     # Weights drawn at random are far harder to quantise than trained ones, the deeper the worse.
     assert np.corrcoef(quantised[0].ravel(), exact[0].ravel())[0, 1] > 0.9
     assert (in_int8.name, in_int8.precision) == ("openvino-cpu-int8", "int8")
+
+
+def test_in_int8_stages_compute_with_the_integers_that_are_stored(encoder, tmp_path):
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=64,
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=128,
+        max_position_embeddings=32,
+    )
+    network = MultiExitClassifier(BertModel(config), MultiExitConfig(exits=(1, 2), labels=3)).eval()
+    rows = encoder.encode([(text, None) for text in EXAMPLES])
+    answers = []
+    for home in (tmp_path / "once", tmp_path / "twice"):
+        weights, folder = home / "weights.safetensors", home / "stages"
+        home.mkdir()
+        save_weights(network, weights)
+        load_weights(network, weights)
+        integers = read_integers(weights) if home.name == "once" else {}
+        export_int8(network, encoder, folder, rows, integers=integers)
+        answers.append(all_exits(opened(folder, encoder, "int8", 2), EXAMPLES))
+    assert np.array_equal(*answers)
+    large, sizes = 4 * 64**2 + 2 * 64 * 128, []
+    for home in (tmp_path / "once", tmp_path / "twice"):
+        sizes.append([(home / "stages" / f"stage{i}.bin").stat().st_size for i in range(2)])
+    assert (np.subtract(*reversed(sizes)) >= large).all()
+
+
+def test_masks_and_shapes_are_not_computed_anew_for_every_layer(network, encoder):
+    _, *behind = converted(network, encoder)  # the first counts positions
+    for model in behind:
+        kinds = {op.get_type_name() for op in model.get_ops()}
+        assert "ScaledDotProductAttention" in kinds
+        assert not kinds & {"ShapeOf", "Range", "Broadcast"}
 
 
 def make_small(kind):
