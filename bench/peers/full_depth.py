@@ -138,7 +138,7 @@ def _write_graphs(model: Any, encoder: TextEncoder, texts: Sequence[str], folder
         warnings.simplefilter("ignore")
         given = tuple(torch.from_numpy(array) for array in batches[0])
         exact = openvino.convert_model(_Logits(model), example_input=given)
-    graphs = {"openvino-fp32": exact, "openvino-int8": quantised(exact, batches)}
+    graphs = {"openvino-fp32": exact, "openvino-int8": quantised(exact, batches, smooth=True)}
     for name, graph in graphs.items():
         (folder / name).mkdir()
         openvino.save_model(graph, folder / name / GRAPH, compress_to_fp16=False)

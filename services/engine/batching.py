@@ -13,9 +13,11 @@ import numpy as np
 
 from services.engine.stage_clock import StageCurve
 
-# What a batch takes beside its stage: scheduling, decisions, sending. Some 0.2 to 0.4 ms in Python,
-# which the curves, measured on the backend alone, do not hold.
-STEP_SECONDS = 0.0003
+# What a batch takes beside its stage, in processor time: scheduling and decisions (some 0.7 ms in
+# Python), a message with its answers (as much again), and a backend that last ran another shape
+# (0.2 ms in a student, 0.7 in a layer's stage). The curves, measured on the backend alone and with
+# one shape again and again, do not hold these.
+STEP_SECONDS = 0.0015
 
 
 def sizes(tokens: Sequence[int], most: int, curves: Sequence[StageCurve]) -> list[int]:

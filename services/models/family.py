@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
@@ -101,7 +102,7 @@ class Family:
         return CostCurve(linear=2.0 * weights, quadratic=2.0 * 2 * width)
 
 
-def mask_for(encoder: PreTrainedModel, hidden: Tensor, attention_mask: Tensor) -> Tensor | None:
+def mask_for(encoder: PreTrainedModel, hidden: Tensor, attention_mask: Tensor) -> Any:
     """Which tokens are attended (B, 1, 1, T): no padding. In the form that the layers take.
 
     Hugging Face's own has a row for every token, found by index arithmetic that a stage run by
@@ -109,8 +110,7 @@ def mask_for(encoder: PreTrainedModel, hidden: Tensor, attention_mask: Tensor) -
     """
     if encoder.config._attn_implementation == "sdpa":
         return attention_mask[:, None, None, :].bool()
-    mask: Tensor | None = create_bidirectional_mask(encoder.config, hidden, attention_mask)
-    return mask
+    return create_bidirectional_mask(encoder.config, hidden, attention_mask)
 
 
 def first_of(output: Tensor | tuple[Tensor, ...]) -> Tensor:

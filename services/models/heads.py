@@ -31,7 +31,8 @@ class AttentionPool(nn.Module):
         scores = self.scores(hidden).masked_fill(attention_mask.unsqueeze(-1) == 0, float("-inf"))
         shares = torch.softmax(scores, dim=1).to(hidden.dtype)
         parts = hidden.unflatten(-1, (shares.shape[-1], -1))
-        return (parts * shares.unsqueeze(-1)).sum(dim=1).flatten(1)
+        pooled: Tensor = (parts * shares.unsqueeze(-1)).sum(dim=1)
+        return pooled.flatten(1)
 
 
 class ExitHead(nn.Module):

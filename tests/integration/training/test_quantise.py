@@ -17,6 +17,7 @@ from services.models.loading import load_tier
 from tests.support import tiny
 from training import calibrate, quantise, recalibrate
 from training.data import Columns, read_labelled
+from training.openvino_export import export_int8
 from training.quantise import QuantisationError
 from training.recalibrate import RecalibrateSettings
 
@@ -58,11 +59,10 @@ def test_a_tier_that_loses_too_much_is_quantised_again_with_smoothquant(
 ) -> None:
     bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "reviews"))
     made, failures = [], [QuantisationError("large", "in int8 exit large@1 loses 9 points")]
-    export = quantise.export_int8
 
     def exported(network, encoder, folder, *rest, **options):
         made.append((folder.parent.name, options["smooth"]))
-        export(network, encoder, folder, *rest, **options)
+        export_int8(network, encoder, folder, *rest, **options)
 
     def checked(*evidence):
         if failures:
