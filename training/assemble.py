@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,14 +18,19 @@ from offramp.bundle import (
     tier_files,
     write_manifest,
 )
+from offramp.errors import BundleError
+from services.models.files import EXPORTED
 from services.models.flops import exit_flops
-from services.models.loading import load_tier, save_tier
+from services.models.loading import TierModel, load_tier, save_tier
 from services.models.multi_exit import MultiExitClassifier
 from services.models.staged import StagedNetwork
-from training import calibrate, card, export, target
+from training import calibrate, card, export, precisions, target
+from training.calibrate import Calibrated
 from training.choose import Choice
 from training.data import LabelledTexts
+from training.precisions import INT8
 from training.progress import say
+from training.quantise import QuantisationError
 from training.settings import TrainSettings
 from training.workplace import make_readable, workplace
 
@@ -110,7 +116,29 @@ def _calibrated(
         export.add(tiers, directory)
         manifest = replace(manifest, files=tier_files(directory, specs))
         tiers = [replace(tier, manifest=manifest) for tier in tiers]
-    found = calibrate.calibrate(
-        tiers, held_out, [DEFAULT_PRECISION], settings.readout_share, settings.seed
-    )
-    return calibrate.enter(directory, manifest, found)
+    found = _taken(directory, tiers, held_out, settings)
+    return calibrate.enter(directory, replace(manifest, files=tier_files(directory, specs)), found)
+
+
+def _taken(
+    directory: Path, tiers: list[TierModel], held_out: LabelledTexts, settings: TrainSettings
+) -> Calibrated:
+    """Readouts and evidence; not in int8 where that does not work: what was trained is kept."""
+    wanted = {DEFAULT_PRECISION, *settings.serve_in}
+
+    def taken(wanted: set[str]) -> Calibrated:
+        share, seed = settings.readout_share, settings.seed
+        _, found = precisions.calibrated(
+            tiers, held_out, wanted, directory, readout_share=share, seed=seed
+        )
+        return found
+
+    try:
+        return taken(wanted)
+    except (BundleError, QuantisationError) as error:
+        if INT8 not in wanted:
+            raise
+        say(f"not in int8: {error}")
+        for tier in tiers:
+            shutil.rmtree(directory / tier.spec.name / EXPORTED[INT8], ignore_errors=True)
+        return taken(wanted - {INT8})

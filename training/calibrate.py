@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,10 @@ from training.parting import part
 BATCH = 32
 
 
+# Raw logits (E, N, C) of a tier's exits and tokens (N,), by its name and a precision.
+Known: TypeAlias = dict[tuple[str, str], tuple[NDArray[np.float32], NDArray[np.int64]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Calibrated:
     """Tiers with their readouts, and the evidence in each precision."""
@@ -52,11 +56,15 @@ def calibrate(
     precisions: Sequence[str],
     readout_share: float,
     seed: int,
+    *,
+    known: Known | None = None,
 ) -> Calibrated:
     """Fit readouts and take evidence in each precision, on texts that the models never saw.
 
     Of the held-out texts `readout_share` is for the readouts; one half of the rest is for choosing
     thresholds, the other for certifying them. Raises TooFewToCalibrateError.
+
+    known: what tiers said of these texts before; what they are asked here is added.
     """
     parts = part(held_out, readout_share, seed)
     rest = np.union1d(parts.choosing, parts.certifying)
@@ -64,7 +72,7 @@ def calibrate(
     specs = [replace(tier.spec, readouts={}) for tier in tiers]
     evidence = {}
     for precision in precisions:
-        logits, tokens = cascade_logits(tiers, held_out, precision)
+        logits, tokens = cascade_logits(tiers, held_out, precision, known)
         first, labels = logits[:, parts.readouts], held_out.labels[parts.readouts]
         exits = [len(spec.exits) for spec in specs]
         candidates = []
@@ -95,19 +103,22 @@ def _cost(evidence: Evidence) -> float:
 
 
 def cascade_logits(
-    tiers: Sequence[TierModel], data: LabelledTexts, precision: str = DEFAULT_PRECISION
+    tiers: Sequence[TierModel],
+    data: LabelledTexts,
+    precision: str = DEFAULT_PRECISION,
+    known: Known | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Raw logits (E, N, C) of all exits of the cascade, and tokens (N,) in the last tier.
 
     By the backend that serves, in the precision that it is to serve in.
     """
-    found, tokens = [], np.zeros(len(data), dtype=np.int64)
-    for tier in tiers:
-        logits, tokens = exit_logits(
-            backend_of(tier, precision), data, f"{tier.spec.name} tier, {precision}"
-        )
-        found.append(logits)
-    return np.concatenate(found), tokens
+    known = Known() if known is None else known
+    asked = [(tier.spec.name, precision) for tier in tiers]
+    for key, tier in zip(asked, tiers, strict=True):
+        if key not in known:
+            backend = backend_of(tier, precision)
+            known[key] = exit_logits(backend, data, f"{tier.spec.name} tier, {precision}")
+    return np.concatenate([known[key][0] for key in asked]), known[asked[-1]][1]
 
 
 def exit_logits(

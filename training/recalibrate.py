@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,24 +13,20 @@ from offramp.bundle import (
     DEFAULT_PRECISION,
     EVIDENCE,
     MANIFEST,
-    PRECISIONS,
     Manifest,
     read_manifest,
     tier_files,
 )
 from services.models.files import EXPORTED
 from services.models.loading import TierModel, load_tier
-from training import calibrate, card, progress, quantise
-from training.calibrate import Calibrated
+from training import calibrate, card, precisions
 from training.corpus import mention_unheard
 from training.data import Columns, LabelledTexts, source_name
 from training.evaluate import texts_for
 from training.figures import METRICS
-from training.parting import READOUT_SHARE, part
-from training.quantise import QuantisationError
+from training.parting import READOUT_SHARE
+from training.precisions import INT8
 from training.workplace import make_readable, workplace
-
-INT8 = "int8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +47,8 @@ class RecalibrateSettings:
 def run(settings: RecalibrateSettings) -> Manifest:
     """Fit readouts and take evidence on the file; the bundle gets them, and with them a new id.
 
-    For int8 the models are quantised first, unless they were before; with SmoothQuant, which makes
-    a bundle larger, where they lose too much without. All precisions are taken anew:
-    tiers of one cascade may run in different ones, so every exit must have been asked about the
-    same texts. Raises OfframpError subclasses; the bundle stays as it is then.
+    All precisions are taken anew (see `training.precisions`). Raises OfframpError subclasses; the
+    bundle stays as it is then.
     """
     directory, manifest = settings.bundle, read_manifest(settings.bundle)
     texts = _unambiguous(texts_for(directory, manifest, settings.data, settings.columns))
@@ -62,10 +56,14 @@ def run(settings: RecalibrateSettings) -> Manifest:
     tiers = [load_tier(directory, tier.name) for tier in manifest.tiers]
     wanted = {DEFAULT_PRECISION, *settings.precisions}.union(*(t.readouts for t in manifest.tiers))
     with workplace(directory / ".calibrating") as unfinished:
-        if INT8 in wanted:
-            tiers, found = _in_int8(settings, tiers, texts, wanted, unfinished)
-        else:
-            found = _taken(settings, tiers, texts, wanted)
+        tiers, found = precisions.calibrated(
+            tiers,
+            texts,
+            wanted,
+            unfinished,
+            readout_share=settings.readout_share,
+            seed=settings.seed,
+        )
         files = {**manifest.files, **tier_files(unfinished, manifest.tiers)}
         manifest = calibrate.enter(unfinished, replace(manifest, files=files), found)
         make_readable(unfinished)
@@ -73,42 +71,6 @@ def run(settings: RecalibrateSettings) -> Manifest:
     card.note(directory, calibrated_on=source_name(settings.data), calibrated_texts=len(texts))
     card.render(directory, manifest)
     return manifest
-
-
-def _in_int8(
-    settings: RecalibrateSettings,
-    tiers: Sequence[TierModel],
-    texts: LabelledTexts,
-    wanted: Collection[str],
-    folder: Path,
-) -> tuple[list[TierModel], Calibrated]:
-    """Tiers quantised, and their evidence. Raises QuantisationError where one loses too much."""
-    ranging = texts.subset(part(texts, settings.readout_share, settings.seed).readouts)
-    made = [quantise.quantised(tier, ranging, folder) for tier in tiers]
-    smoothed: set[str] = set()
-    while True:
-        found = _taken(settings, made, texts, wanted)
-        try:
-            quantise.check(found.evidence[DEFAULT_PRECISION], found.evidence[INT8])
-        except QuantisationError as error:
-            place = next(i for i, tier in enumerate(tiers) if tier.spec.name == error.tier)
-            if error.tier in smoothed or quantise.listed(tiers[place]):
-                raise
-            progress.say(f"{error.loss}: SmoothQuant may help")
-            made[place] = quantise.quantised(tiers[place], ranging, folder, smooth=True)
-            smoothed.add(error.tier)
-        else:
-            return made, found
-
-
-def _taken(
-    settings: RecalibrateSettings,
-    tiers: Sequence[TierModel],
-    texts: LabelledTexts,
-    wanted: Collection[str],
-) -> Calibrated:
-    precisions = [precision for precision in PRECISIONS if precision in wanted]
-    return calibrate.calibrate(tiers, texts, precisions, settings.readout_share, settings.seed)
 
 
 def _move(unfinished: Path, directory: Path, tiers: Sequence[TierModel]) -> None:

@@ -103,6 +103,7 @@ class TrainSettings:
     balance: weight of rare labels in the loss: none, sqrt or weights.
     precision: of the weights in the bundle: int8, fp16 or fp32.
     export: keep the stages for OpenVINO too, which serve on a CPU without PyTorch.
+    serve_in: precisions to have evidence in besides fp32: bf16, int8.
     threads: 0 for all cores.  device: auto, cpu or cuda.  bf16: None for where it is quicker.
     checkpoint: folder from which a killed run goes on; None: beside `out` (see `training.train`).
     limit: train on so many texts drawn at random.  data_note: a sentence for the model card.
@@ -124,6 +125,7 @@ class TrainSettings:
     seed: int = 0
     precision: str = "int8"
     export: bool = True
+    serve_in: tuple[str, ...] = ()
     threads: int = 0
     device: str = "auto"
     bf16: bool | None = None

@@ -25,7 +25,7 @@ from training.tailor import tailored
 
 # What a run that goes on may do otherwise: where things lie, and how quickly they are computed.
 PLACES = {"data", "validation", "unlabelled", "columns", "out", "checkpoint", "name", "report"}
-FREE_SETTINGS = PLACES | {"threads", "device", "data_note", "precision", "export"}
+FREE_SETTINGS = PLACES | {"threads", "device", "data_note", "precision", "export", "serve_in"}
 
 
 def run(settings: TrainSettings) -> Path:

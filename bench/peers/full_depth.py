@@ -49,6 +49,8 @@ def write(bundle: Path, folder: Path, examples: Sequence[str]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     model = _model(network, tier, _module())
     model.save_pretrained(folder)
+    # Some tokenizers know no limit; a pipeline cuts where this says.
+    tier.tokenizer.model_max_length = tier.spec.max_tokens
     tier.tokenizer.save_pretrained(folder)
     encoder = TextEncoder.of(tier.tokenizer, tier.spec.max_tokens)
     about = {

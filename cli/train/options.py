@@ -23,6 +23,13 @@ class Precision(StrEnum):
     FP32 = "fp32"
 
 
+class Reduced(StrEnum):
+    """What a tier may compute in besides fp32."""
+
+    BF16 = "bf16"
+    INT8 = "int8"
+
+
 class Balance(StrEnum):
     """How much more rare labels count."""
 
@@ -226,6 +233,15 @@ Export = Annotated[
     bool,
     typer.Option(
         help="Keep the stages for OpenVINO too, which serve on a CPU without PyTorch.",
+        rich_help_panel=BUNDLE,
+    ),
+]
+ServeIn = Annotated[
+    list[Reduced] | None,
+    typer.Option(
+        "--serve-in",
+        help="Take evidence for tiers that compute in this too; may be repeated. `int8` quantises "
+        "the models. Where it is clearly faster, tiers then run in it.",
         rich_help_panel=BUNDLE,
     ),
 ]

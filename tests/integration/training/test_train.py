@@ -14,11 +14,12 @@ from transformers import (
     BertForSequenceClassification,
 )
 
-from offramp.bundle import read_evidence, read_manifest
+from offramp.bundle import read_evidence, read_manifest, verify_tier
 from offramp.errors import OfframpError
+from services.models.files import EXPORTED
 from services.models.loading import load_tier
 from tests.support import tiny
-from training import assemble, calibrate, target, train
+from training import assemble, calibrate, quantise, target, train
 from training.backbone import BackboneError
 from training.batches import encode
 from training.data import Columns, DataError, Text, read_labelled
@@ -232,3 +233,29 @@ def test_pairs_train_too(tmp_path: Path, backbone: Path) -> None:
     )
     manifest = read_manifest(train.run(settings))
     assert manifest.pairs
+
+
+def test_a_bundle_has_evidence_in_int8_from_the_start_where_it_was_asked_for(
+    backbone: Path, tmp_path: Path
+) -> None:
+    bundle = train.run(tiny.settings(tmp_path / "b", backbone, serve_in=("int8",), **SHORT))
+    manifest = read_manifest(bundle)
+    for tier in manifest.tiers:
+        assert list(tier.readouts) == ["fp32", "int8"]
+        assert f"{tier.name}/{EXPORTED['int8']}/stage0.xml" in manifest.files
+        verify_tier(bundle, manifest, tier.name)
+    in_int8 = dict.fromkeys(("small", "large"), "int8")
+    assert read_evidence(bundle, manifest, in_int8).logits.any()
+
+
+def test_what_loses_too_much_in_int8_is_a_bundle_all_the_same(
+    backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    monkeypatch.setattr(quantise, "LARGEST_LOSS", -1.0)
+    bundle = train.run(tiny.settings(tmp_path / "b", backbone, serve_in=("int8",), **SHORT))
+    manifest = read_manifest(bundle)
+    for tier in manifest.tiers:
+        assert list(tier.readouts) == ["fp32"]
+        verify_tier(bundle, manifest, tier.name)
+        assert not (bundle / tier.name / EXPORTED["int8"]).exists()
+    assert "not in int8: in int8 exit" in capfd.readouterr().err
