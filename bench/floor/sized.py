@@ -35,6 +35,7 @@ from offramp.decision.frontier import Frontier
 from offramp.decision.plan import NEVER
 from offramp.decision.readout import Readout
 from offramp.errors import OfframpError
+from services.models.files import EXPORTED
 from services.models.flops import exit_flops
 from services.models.loading import TierModel, bare_encoder, load_tier, save_tier
 from services.models.multi_exit import MultiExitClassifier
@@ -84,7 +85,8 @@ def make(size: str, source: Path, texts: Sequence[str], folder: Path, seed: int)
     if known.pairs or [spec.name for spec in known.tiers] != [SMALL, LARGE]:
         raise SizeError(f"{source}: a bundle for single texts with tiers small and large is wanted")
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(source / SMALL, folder / SMALL)
+    in_int8 = shutil.ignore_patterns(EXPORTED["int8"])
+    shutil.copytree(source / SMALL, folder / SMALL, ignore=in_int8)
     shutil.copyfile(source / TRAINING, folder / TRAINING)
     real = load_tier(source, LARGE)
     network = _network(size, real, seed)
@@ -92,7 +94,10 @@ def make(size: str, source: Path, texts: Sequence[str], folder: Path, seed: int)
     spec = TierSpec(LARGE, kind, _exits(network), real.spec.max_tokens, _plain(network))
     large = replace(real, network=network, spec=spec, folder=folder / LARGE)
     export.add([large], folder)
-    specs = (real.manifest.tier(SMALL), spec)
+    small = real.manifest.tier(SMALL)
+    # The new evidence is in one precision, so neither tier may choose another.
+    small = replace(small, readouts={DEFAULT_PRECISION: small.readouts_in(DEFAULT_PRECISION)})
+    specs = (small, spec)
     files = tier_files(folder, specs)
     made = datetime.now(UTC).isoformat(timespec="seconds")
     id_ = content_id(files, specs)

@@ -9,10 +9,11 @@ import pytest
 
 from bench.floor import sized
 from bench.load.texts import labelled_texts
-from offramp.bundle import read_evidence, read_manifest
+from offramp.bundle import read_evidence, read_manifest, verify_tier
 from offramp.decision.confidence import Measure
 from offramp.decision.simulate import simulate
 from services.backends.opening import Wish, open_tier
+from services.models.files import EXPORTED
 from tests.support import tiers
 
 REVIEWS = Path("tests/data/reviews.tsv")
@@ -45,3 +46,17 @@ def test_texts_leave_where_those_of_the_real_bundle_do(
     evidence = read_evidence(made.bundle, manifest)
     forecast = simulate(evidence, list(made.thresholds.values()), Measure.MAX_PROB)
     assert forecast.exit_shares == pytest.approx(made.shares, abs=1 / len(texts))
+
+
+def test_no_tier_is_said_to_have_evidence_that_was_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sized, "SIZES", {"smallest": ("roberta", SMALLEST)})
+    source = Path("bundles/sentiment")
+    assert "int8" in read_manifest(source).tier("small").readouts
+    made = sized.make("smallest", source, ["a gorgeous film", "dull"] * 20, tmp_path / "m", seed=0)
+    manifest = read_manifest(made.bundle)
+    assert [list(spec.readouts) for spec in manifest.tiers] == [["fp32"], ["fp32"]]
+    for spec in manifest.tiers:
+        verify_tier(made.bundle, manifest, spec.name)
+    assert not [name for name in manifest.files if EXPORTED["int8"] + "/" in name]
