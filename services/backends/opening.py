@@ -128,7 +128,6 @@ def _by_itself(bundle: Path, manifest: Manifest, spec: TierSpec, wish: Wish) -> 
     if wish.device != "cpu":
         return at("bf16" if "bf16" in spec.readouts else DEFAULT_PRECISION)
     exact = at(DEFAULT_PRECISION)
-    gains = {exact: 1.0}
     for precision in _quicker(manifest, spec, wish):
         try:
             rounded = at(precision, OPENVINO)
@@ -138,12 +137,16 @@ def _by_itself(bundle: Path, manifest: Manifest, spec: TierSpec, wish: Wish) -> 
         gain = _gain(exact, rounded, manifest.pairs)
         log.info("tier %s: %s is %.2f times as fast as %s", spec.name, precision, gain, exact.name)
         if gain >= FASTER:
-            gains[rounded] = gain
-    return max(gains, key=lambda backend: gains[backend])
+            return rounded
+    return exact
 
 
 def _quicker(manifest: Manifest, spec: TierSpec, wish: Wish) -> list[str]:
-    """Precisions that may be quicker than fp32 where OpenVINO runs them on this CPU."""
+    """Precisions that may be quicker than fp32 where OpenVINO runs them on this CPU, the best first.
+
+    In int8 a row's result is the same to the last bit whatever it is batched with; in bf16 it may
+    differ by its rounding.
+    """
     if wish.backend == TORCH:
         return []
     able = {"int8": True, "bf16": _runs_exported(manifest, spec, "bf16")}

@@ -123,6 +123,16 @@ async def test_bf16_is_taken_by_itself_where_it_is_native_and_faster(
     assert (found.precision, found.backend) == (precision, f"openvino-cpu-{precision}")
 
 
+async def test_int8_goes_before_bf16_where_both_are_faster(serve, tmp_path, native, monkeypatch):
+    precisions = ("fp32", "bf16", "int8")
+    bundle = tiers.make_bundle(tmp_path / "b", precisions=precisions, exported=True)
+    native(True)
+    gains = {"int8": 1.5, "bf16": 3.0}
+    monkeypatch.setattr(opening, "_gain", lambda _, rounded, *__: gains[rounded.precision])
+    _, stub = await serve("large", bundle)
+    assert (await stub.Describe(tier_pb2.DescribeRequest())).precision == "int8"
+
+
 def test_evidence_is_taken_with_what_serves(exported_bundle, bundle, native):
     tier = load_tier(exported_bundle, "large")
     assert opening.backend_of(tier, "fp32").name == "openvino-cpu-fp32"
