@@ -142,7 +142,7 @@ def _by_itself(bundle: Path, manifest: Manifest, spec: TierSpec, wish: Wish) -> 
 
 
 def _quicker(manifest: Manifest, spec: TierSpec, wish: Wish) -> list[str]:
-    """Precisions that may be quicker than fp32 where OpenVINO runs them on this CPU, the best first.
+    """Precisions that may be quicker than fp32 by OpenVINO on this CPU, in the order to try.
 
     In int8 a row's result is the same to the last bit whatever it is batched with; in bf16 it may
     differ by its rounding.
