@@ -26,7 +26,7 @@ def main(folder, threads, rows, seconds, texts):
         "text-classification", model=folder, trust_remote_code=True, device=-1, batch_size=int(rows)
     )
     wanted = json.loads(Path(texts).read_text())
-    classify(wanted[: int(rows)])
+    classify(wanted[: int(rows)], truncation=True)
     labels, done = [], 0
     began, processor = time.perf_counter(), time.process_time()
     while time.perf_counter() - began < float(seconds):

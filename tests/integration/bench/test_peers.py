@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -67,3 +69,14 @@ def test_the_function_that_servers_call_gives_the_labels_of_the_last_exit(
     finally:
         del sys.modules["model"]
     assert labels == [about["labels"][label] for label in wanted.argmax(axis=-1)]
+
+
+def test_the_pipeline_cuts_long_texts_from_its_first_batch_on(model: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.json"
+    texts.write_text(json.dumps(["a long film " * 400, "dull"]))
+    script = Path(full_depth.__file__).parent / "servers" / "pipeline_run.py"
+    command = [sys.executable, str(script), str(model), "1", "2", "0.1", str(texts)]
+    environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")}
+    found = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert found.returncode == 0, found.stderr[-2000:]
+    assert json.loads(found.stdout.splitlines()[-1])["answered"] >= 2
