@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-WORKERS ?= 3
+WORKERS ?= 2
 
 # The CPU build of torch, a tenth of the size of the one with CUDA. `make test TORCH_INDEX=` leaves
 # the choice to pip's own settings, and so does a folder of wheels in PIP_FIND_LINKS.

@@ -77,16 +77,6 @@ def test_a_tier_that_loses_too_much_is_quantised_again_with_smoothquant(
     assert "int8" in manifest.tier("large").readouts
 
 
-def test_a_tier_that_smoothquant_does_not_help_is_refused(
-    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "reviews"))
-    monkeypatch.setattr(quantise, "LARGEST_LOSS", -1.0)
-    with pytest.raises(QuantisationError, match="nothing was changed"):
-        recalibrate.run(settings(bundle, "int8"))
-    assert list(read_manifest(bundle).tiers[0].readouts) == ["fp32"]
-
-
 def test_int8_answers_nearly_always_as_fp32_does(in_int8: Path) -> None:
     manifest = read_manifest(in_int8)
     exact, rounded = read_evidence(in_int8, manifest), read_evidence(in_int8, manifest, IN_INT8)

@@ -251,7 +251,11 @@ def test_a_bundle_has_evidence_in_int8_from_the_start_where_it_was_asked_for(
 def test_what_loses_too_much_in_int8_is_a_bundle_all_the_same(
     backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
 ) -> None:
-    monkeypatch.setattr(quantise, "LARGEST_LOSS", -1.0)
+    def loses(tier, *_, **__):
+        (tmp_path / ".b.unfinished" / tier.spec.name / EXPORTED["int8"]).mkdir()
+        raise quantise.QuantisationError(tier.spec.name, "in int8 exit small loses 9 points")
+
+    monkeypatch.setattr(quantise, "quantised", loses)
     bundle = train.run(tiny.settings(tmp_path / "b", backbone, serve_in=("int8",), **SHORT))
     manifest = read_manifest(bundle)
     for tier in manifest.tiers:

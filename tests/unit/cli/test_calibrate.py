@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from datasets import Dataset, DatasetDict
 
-from offramp.bundle import read_manifest
+from offramp.bundle import content_id, read_manifest, retie_evidence, write_manifest
 from tests.support.tiny import REVIEWS
 
 SHIPPED = Path("bundles/sentiment")
@@ -60,9 +61,25 @@ def test_texts_of_one_label_are_no_evidence(offramp, tiny_bundle, tmp_path):
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "report"])
-def test_a_measure_that_a_bundle_has_not_is_refused_before_anything_is_scored(offramp, verb):
-    """The bundle that ships has no learned scores."""
-    done = offramp(verb, SHIPPED, REVIEWS, "--confidence", "learned")
+def test_a_measure_that_a_bundle_has_not_is_refused_before_anything_is_scored(
+    offramp, tmp_path, verb
+):
+    bundle = shutil.copytree(SHIPPED, tmp_path / "older")
+    manifest = read_manifest(bundle)
+    tiers = tuple(
+        replace(
+            tier,
+            readouts={
+                precision: tuple(replace(readout, score=None) for readout in found)
+                for precision, found in tier.readouts.items()
+            },
+        )
+        for tier in manifest.tiers
+    )
+    without = replace(manifest, tiers=tiers, id=content_id(manifest.files, tiers))
+    retie_evidence(SHIPPED, manifest, bundle, without)
+    write_manifest(bundle, without)
+    done = offramp(verb, bundle, REVIEWS, "--confidence", "learned")
     assert done.exit_code == 1
     assert "no learned score for small, large@2" in done.stderr
     assert "offramp calibrate BUNDLE DATA" in done.stderr
