@@ -144,8 +144,7 @@ def _by_itself(bundle: Path, manifest: Manifest, spec: TierSpec, wish: Wish) -> 
 def _quicker(manifest: Manifest, spec: TierSpec, wish: Wish) -> list[str]:
     """Precisions that may be quicker than fp32 by OpenVINO on this CPU, in the order to try.
 
-    In int8 a row's result is the same to the last bit whatever it is batched with; in bf16 it may
-    differ by its rounding.
+    In int8 few rows' results depend on what they are batched with; in bf16 all may, by rounding.
     """
     if wish.backend == TORCH:
         return []

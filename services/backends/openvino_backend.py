@@ -1,7 +1,8 @@
 """Stages run by OpenVINO on the CPU, in fp32, bf16 or int8, from an exported folder.
 
-In bf16 fp32's graphs and weights run, for processors that have instructions for it. In int8 a row's
-result is the same to the last bit whatever runs beside it: sums of integers do not round.
+In bf16 fp32's graphs and weights run, for processors that have instructions for it. In int8 sums of
+integers do not round, so a row's result hardly ever depends on what runs beside it: only where what
+stays in fp32 (attention, norms) rounds otherwise in another shape, right at a step of an integer.
 """
 
 from __future__ import annotations
