@@ -122,11 +122,16 @@ async def test_check_shows_both_policies_and_sets_none(offramp, admin):
     assert admin.version == 1
 
 
+def _interruptible() -> None:
+    """What runs in the background of a script ignores interrupts, and passes that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 async def test_an_interrupt_is_exit_code_130_and_no_trace(address, router):
     router.hold.clear()
     command = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "cli", "classify", "--address", address, "one", "two",
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, preexec_fn=_interruptible,
     )  # fmt: skip
     async with asyncio.timeout(60):
         while not router.requests:  # noqa: ASYNC110
