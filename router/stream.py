@@ -1,7 +1,8 @@
 """The stream to a tier: what waits is written together, answers come back by id.
 
-Nothing waits on a timer: while one message is being written the next one gathers, so that the
-busier the router is, the more items share a message.
+Nagle's rule (RFC 896) forms the messages: what comes while the tier has not answered any item of the
+last message gathers for the next one, so that the busier router and tier are, the more items share a
+message, and with it a batch. Nothing waits for a tier that has nothing to do.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +23,8 @@ from offramp.v1 import common_pb2, tier_pb2
 
 MAX_ITEMS_PER_MESSAGE = 256
 MAX_BYTES_PER_MESSAGE = 1024 * 1024
+# What gathers for a message waits so long at the most: a tier may take longer for a hard text.
+MOST_HELD_SECONDS = 0.02
 MAX_TIMEOUT_MS = 2**32 - 1
 
 
@@ -70,6 +73,9 @@ class InferStream:
         self._in_background = 0
         self._waiting: deque[Flight] = deque()
         self._cancelled: list[int] = []
+        # Items of the last message, as long as the tier has answered none of them.
+        self._unanswered: frozenset[int] = frozenset()
+        self._held: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._lost: str | None = "not connected yet"
 
@@ -138,6 +144,8 @@ class InferStream:
         flight = self._flights.pop(flight_id, None)
         if flight is not None:
             self._in_background -= flight.background
+        if flight_id in self._unanswered:
+            self._hold(())
         return flight
 
     def _expire(self, flight: Flight) -> None:
@@ -179,18 +187,26 @@ class InferStream:
         self._in_background = 0
         self._waiting.clear()
         self._cancelled.clear()
+        self._hold(())
 
     async def _write(self, call: InferCall) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._waiting or self._cancelled:
+            while self._cancelled or self._items_may_go():
                 await call.write(self._next_message())
 
+    def _items_may_go(self) -> bool:
+        """Whether what waits is to wait no longer: the tier answers, or a message is full."""
+        held = self._unanswered and len(self._waiting) < MAX_ITEMS_PER_MESSAGE
+        return bool(self._waiting) and not held
+
     def _next_message(self) -> tier_pb2.InferRequest:
-        """As many waiting items as a message may hold, and all cancellations."""
+        """As many items as may go now and a message may hold, and all cancellations."""
         message = tier_pb2.InferRequest(cancelled_ids=self._cancelled)
         self._cancelled.clear()
+        if not self._items_may_go():
+            return message
         now, size = time.monotonic(), 0
         while self._waiting and len(message.items) < MAX_ITEMS_PER_MESSAGE:
             flight = self._waiting[0]
@@ -201,7 +217,21 @@ class InferStream:
             if not flight.future.done():
                 flight.sent = True
                 message.items.append(_item(flight, now))
+        # An audit is answered when nothing else is to be: nothing waits for that.
+        self._hold(item.id for item in message.items if not item.background)
         return message
+
+    def _hold(self, ids: Iterable[int]) -> None:
+        """Let items gather until one of `ids` is answered; at once where there are none."""
+        self._unanswered = frozenset(ids)
+        if self._held is not None:
+            self._held.cancel()
+        self._held = None
+        if self._unanswered:
+            loop = asyncio.get_running_loop()
+            self._held = loop.call_later(MOST_HELD_SECONDS, self._hold, ())
+        else:
+            self._wake.set()
 
     async def _read(self, call: InferCall) -> None:
         async for response in call:
