@@ -1,8 +1,8 @@
 """The stream to a tier: what waits is written together, answers come back by id.
 
-Nagle's rule (RFC 896) forms the messages: what comes while the tier has not answered any item of the
-last message gathers for the next one, so that the busier router and tier are, the more items share a
-message, and with it a batch. Nothing waits for a tier that has nothing to do.
+Nagle's rule (RFC 896) forms the messages: what comes while the tier has not answered any item of
+the last message gathers for the next one, so that the busier router and tier are, the more items
+share a message, and with it a batch. Nothing waits for a tier that has nothing to do.
 """
 
 from __future__ import annotations

@@ -1,0 +1,201 @@
+"""Messages to a tier: what waits for one, and for how long at the most."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from offramp.errors import DeadlineError, TierUnavailableError
+from offramp.v1 import common_pb2, tier_pb2
+from router import stream as streams
+from router.stream import InferStream, Patience
+
+
+class Call:
+    """The tier's side of a call: keeps what is written, answers what it is told to."""
+
+    def __init__(self) -> None:
+        self.messages: list[tier_pb2.InferRequest] = []
+        self._answers: asyncio.Queue[tier_pb2.InferResponse] = asyncio.Queue()
+
+    async def write(self, request: tier_pb2.InferRequest) -> None:
+        self.messages.append(request)
+
+    def __aiter__(self) -> AsyncIterator[tier_pb2.InferResponse]:
+        return self
+
+    async def __anext__(self) -> tier_pb2.InferResponse:
+        return await self._answers.get()
+
+    def cancel(self) -> bool:
+        return True
+
+    def answer(self, *ids: int) -> None:
+        results = [tier_pb2.InferResult(id=i, answer=tier_pb2.InferAnswer()) for i in ids]
+        self._answers.put_nowait(tier_pb2.InferResponse(results=results))
+
+    @property
+    def texts(self) -> list[list[str]]:
+        """Of each message."""
+        return [[item.input.text for item in message.items] for message in self.messages]
+
+
+@pytest.fixture(autouse=True)
+def no_limit(monkeypatch):
+    """Unless a test says otherwise, what gathers waits for the tier, however long."""
+    monkeypatch.setattr(streams, "MOST_HELD_SECONDS", 3600.0)
+
+
+@asynccontextmanager
+async def carried():
+    """A stream with a call that carries it."""
+    stream, call = InferStream("small", 1000), Call()
+    carrying = asyncio.create_task(stream.carry(call))
+    await settled()
+    try:
+        yield stream, call
+    finally:
+        carrying.cancel()
+        await asyncio.gather(carrying, return_exceptions=True)
+
+
+async def settled() -> None:
+    """Every task that can go on has."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def send(stream: InferStream, *texts: str, seconds: float = 60.0, background: bool = False):
+    """A task for each text, under way."""
+    until = time.monotonic() + seconds
+    tasks = [
+        asyncio.create_task(
+            stream.infer(
+                common_pb2.TextInput(text=text),
+                common_pb2.ExitPlan(),
+                Patience(until, until),
+                background=background,
+            )
+        )
+        for text in texts
+    ]
+    await settled()
+    return tasks
+
+
+async def test_what_comes_while_the_tier_is_at_work_shares_the_next_message():
+    async with carried() as (stream, call):
+        first = await send(stream, "a", "b")
+        await send(stream, "c")
+        await send(stream, "d")
+        assert call.texts == [["a", "b"]]
+        call.answer(2)  # one of the message is enough
+        await settled()
+        assert call.texts == [["a", "b"], ["c", "d"]]
+        assert [task.done() for task in first] == [False, True]
+
+
+async def test_a_tier_that_has_nothing_to_do_is_never_waited_for():
+    async with carried() as (stream, call):
+        for number, text in enumerate(("a", "b", "c"), start=1):
+            (task,) = await send(stream, text)
+            call.answer(number)
+            await task
+        assert call.texts == [["a"], ["b"], ["c"]]
+
+
+async def test_answers_to_earlier_messages_hold_nothing_back_or_free():
+    async with carried() as (stream, call):
+        await send(stream, "a", "b")
+        call.answer(1)
+        await send(stream, "c")
+        await send(stream, "d")
+        call.answer(2)
+        await settled()
+        assert call.texts == [["a", "b"], ["c"]]
+        call.answer(3)
+        await settled()
+        assert call.texts == [["a", "b"], ["c"], ["d"]]
+
+
+async def test_a_full_message_goes_at_once(monkeypatch):
+    monkeypatch.setattr(streams, "MAX_ITEMS_PER_MESSAGE", 3)
+    async with carried() as (stream, call):
+        await send(stream, "a")
+        await send(stream, "b", "c")
+        assert call.texts == [["a"]]
+        await send(stream, "d", "e")
+        assert call.texts == [["a"], ["b", "c", "d"]]
+
+
+async def test_a_tier_that_takes_long_is_waited_for_no_longer_than_the_limit(monkeypatch):
+    monkeypatch.setattr(streams, "MOST_HELD_SECONDS", 0.01)
+    async with carried() as (stream, call):
+        await send(stream, "a")
+        await send(stream, "b")
+        assert call.texts == [["a"]]
+        async with asyncio.timeout(20):
+            while len(call.messages) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        assert call.texts == [["a"], ["b"]]
+
+
+async def test_a_cancellation_goes_at_once_and_frees_what_waited_for_its_item():
+    async with carried() as (stream, call):
+        tasks = await send(stream, "a", "b")
+        await send(stream, "c")
+        tasks[0].cancel()
+        await settled()
+        assert call.texts == [["a", "b"], ["c"]]
+        assert list(call.messages[1].cancelled_ids) == [1]
+
+
+async def test_the_cancellation_of_an_item_of_an_earlier_message_carries_nothing_else():
+    async with carried() as (stream, call):
+        tasks = await send(stream, "a", "b")
+        call.answer(1)
+        await send(stream, "c")
+        await send(stream, "d")
+        tasks[1].cancel()
+        await settled()
+        assert call.texts == [["a", "b"], ["c"], []]
+        assert list(call.messages[2].cancelled_ids) == [2]
+
+
+async def test_an_item_whose_time_is_up_frees_what_waited_for_it():
+    async with carried() as (stream, call):
+        (late,) = await send(stream, "a", seconds=0.02)
+        await send(stream, "b")
+        with pytest.raises(DeadlineError):
+            await late
+        await settled()
+        assert call.texts == [["a"], ["b"]]
+
+
+async def test_nothing_waits_for_an_audit():
+    async with carried() as (stream, call):
+        await send(stream, "audit", background=True)
+        await send(stream, "a")
+        assert call.texts == [["audit"], ["a"]]
+
+
+async def test_after_a_loss_the_next_call_begins_afresh():
+    stream, call = InferStream("small", 1000), Call()
+    carrying = asyncio.create_task(stream.carry(call))
+    await settled()
+    tasks = await send(stream, "a")
+    tasks += await send(stream, "b")
+    carrying.cancel()
+    for found in await asyncio.gather(*tasks, return_exceptions=True):
+        assert isinstance(found, TierUnavailableError)
+    again = Call()
+    carrying = asyncio.create_task(stream.carry(again))
+    await settled()
+    await send(stream, "c")
+    assert again.texts == [["c"]]
+    carrying.cancel()
+    await asyncio.gather(carrying, return_exceptions=True)
