@@ -20,7 +20,8 @@ from services.models.storage import load_weights, save_weights
 from services.models.student import StudentConfig
 from tests.support import tiers
 from tests.support.backends import all_exits, begin
-from training.openvino_export import converted, export_fp32, export_int8
+from training.openvino_export import export_fp32, export_int8
+from training.openvino_graphs import converted
 
 texts = st.lists(st.sampled_from(tiers.WORDS), min_size=1, max_size=30).map(" ".join)
 EXAMPLES = [" ".join(tiers.WORDS[start : start + 9]) for start in range(50)]
