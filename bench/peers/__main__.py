@@ -2,10 +2,12 @@
 
 The large tier of a bundle is written as a Hugging Face model and as OpenVINO graphs, and served at
 full depth by each peer, in an environment of its own that is made once in --work. Then the same by
-this project's router at full depth, and its cascade. Every contender is started, warmed up, put
-under a closed loop and stopped, one after the other, and all of that again in every round, so that
-a machine that slows down slows all of them alike. What counts is the processor time of the server's
-processes per answer; what sends the texts is not counted.
+this project's router at full depth, and its cascade: at the setting that `offramp up` chooses, and
+at the last of the dial before the bundle's evidence expects half a point of accuracy to be lost.
+Every contender is started, warmed up, put under a closed loop and stopped, one after the other, and
+all of that again in every round, so that a machine that slows down slows all of them alike. What
+counts is the processor time of the server's processes per answer; what sends the texts is not
+counted.
 """
 
 from __future__ import annotations
@@ -33,17 +35,20 @@ examples:
 
 Tables are printed and land in OUT/engine.md and OUT/engine.json. The last line is one JSON object.
 """
-PIPELINE, FULL, CASCADE = "pipeline", "full", "cascade"
+PIPELINE, FULL, CASCADE, CHEAPER = "pipeline", "full", "cascade", "cheaper"
+ALLOWED = 0.005
 TITLES = {
     PIPELINE: "Hugging Face pipeline, PyTorch fp32, in process",
     **{name: peer.title for name, peer in PEERS.items()},
     FULL: "this project at full depth",
     CASCADE: "this project, the cascade",
+    CHEAPER: "this project, the cascade allowed half a point",
 }
 NOTE = (
     "Medians over the rounds. CPU: processor milliseconds of the server's processes per answer; "
     "times: how many answers it gives in the processor time of one of the first row. The pipeline "
-    "takes whole batches in process and serves nobody."
+    "takes whole batches in process and serves nobody. Allowed half a point: the setting is chosen "
+    "by the bundle's evidence, which holds none of these texts."
 )
 
 
@@ -72,7 +77,7 @@ async def measure(options: Options) -> tuple[dict[str, list[Run]], dict[str, str
     pythons = installed(options.peers, options.work)
     runs: dict[str, list[Run]] = {}
     failed: dict[str, str] = {}
-    wanted = [PIPELINE, *options.peers, FULL, CASCADE]
+    wanted = [PIPELINE, *options.peers, FULL, CASCADE, CHEAPER]
     with progress.step("contenders", options.rounds * len(wanted)) as bar:
         for _ in range(options.rounds):
             for name in wanted:
@@ -93,7 +98,9 @@ async def _run(
         return await run_pipeline(model, load, options.work)
     if name in PEERS:
         return await run_peer(name, pythons[name], model, load, options.work)
-    return await run_ours(options.bundle, load, full_depth=name == FULL)
+    if name == FULL:
+        return await run_ours(options.bundle, load, full_depth=True)
+    return await run_ours(options.bundle, load, allowed=ALLOWED if name == CHEAPER else None)
 
 
 def part(
@@ -107,7 +114,7 @@ def part(
     rows = [
         [
             name,
-            TITLES[contender],
+            TITLES[contender] + found[0].setting,
             _spread([run.cpu_ms for run in found], "{:.2f}"),
             f"{base / middle[contender]:.1f}x" if base else "–",
             _spread([run.throughput for run in found], "{:.0f}"),
