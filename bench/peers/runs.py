@@ -25,7 +25,8 @@ from offramp.errors import OfframpError
 from training.figures import SPEEDUPS
 
 AskLabel: TypeAlias = Callable[[str], Awaitable[str]]
-WARM_UP = 128
+# Of load before it counts: some compile a model anew for every shape of a batch.
+WARM_UP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +180,10 @@ async def _measured(
     async def answer(text: str) -> _Answer:
         return _Answer(await ask(text))
 
-    await asyncio.gather(*(ask(text) for text in load.texts[:WARM_UP]))
+    generator = Generator(answer, load.texts)
+    await generator.closed_loop(load.in_flight, WARM_UP_SECONDS)
     cpu_before, _ = await spent()
-    found = await Generator(answer, load.texts).closed_loop(load.in_flight, load.seconds)
+    found = await generator.closed_loop(load.in_flight, load.seconds)
     cpu, memory = await spent()
     answered = [one for one in found if not one.error]
     if len(answered) < len(found):
