@@ -91,7 +91,9 @@ class Student(StagedNetwork):
         hidden = self.read(self.dropout(rows.hidden), mask)
         scores = self.attend(hidden).masked_fill(mask == 0, float("-inf"))
         attended = torch.softmax(scores, dim=1).transpose(1, 2).to(hidden.dtype) @ hidden
-        strongest = hidden.masked_fill(mask == 0, float("-inf")).amax(dim=1)
+        # Padding repeats the first token, which moves no maximum.  With -inf there, int8 has to be
+        # taken after the maximum instead of before, which OpenVINO 2026.4 rounds to whole numbers.
+        strongest = torch.where(mask == 0, hidden[:, :1], hidden).amax(dim=1)
         pooled = torch.cat([attended.flatten(1), strongest], dim=1)
         logits = self.out(self.dropout(functional.gelu(self.dense(self.dropout(pooled)))))
         return rows, logits

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
@@ -19,7 +20,7 @@ RENAME = {"0": "negative", "1": "positive"}
 def make_backbone(folder: Path, texts: Sequence[str] | None = None) -> Path:
     """Write a BERT of three narrow layers and a WordPiece tokenizer learned from texts.
 
-    texts: by default the reviews.
+    texts: by default the reviews.  The weights are the same every time, whatever ran before.
     """
     tokenizer = make_tokenizer(texts)
     tokenizer.save_pretrained(folder)
@@ -31,7 +32,9 @@ def make_backbone(folder: Path, texts: Sequence[str] | None = None) -> Path:
         intermediate_size=64,
         max_position_embeddings=64,
     )
-    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     return folder
 
 

@@ -238,7 +238,8 @@ def test_pairs_train_too(tmp_path: Path, backbone: Path) -> None:
 def test_a_bundle_has_evidence_in_int8_from_the_start_where_it_was_asked_for(
     backbone: Path, tmp_path: Path
 ) -> None:
-    bundle = train.run(tiny.settings(tmp_path / "b", backbone, serve_in=("int8",), **SHORT))
+    # Not SHORT: whoever hardly learned guesses, and int8 guesses something else.
+    bundle = train.run(tiny.settings(tmp_path / "b", backbone, serve_in=("int8",)))
     manifest = read_manifest(bundle)
     for tier in manifest.tiers:
         assert list(tier.readouts) == ["fp32", "int8"]
