@@ -16,6 +16,7 @@ from offramp.config import ServerSettings
 from offramp.rpc.serving import GrpcServer
 from offramp.v1 import admin_pb2_grpc, router_pb2_grpc
 from router.admin import AdminServicer
+from router.admission import Admission
 from router.answer_metrics import AnswerMetrics
 from router.audit import Auditor
 from router.audit_metrics import AuditMetrics
@@ -102,8 +103,9 @@ class Router:
             lambda route: self.policies[route].version,
         )
         classifier = Classifier(self.policies, tiers, limits, answers, self.auditor)
+        admission = Admission(limits.max_in_flight, lambda: self.server.backlog.waiting)
         router_pb2_grpc.add_RouterServiceServicer_to_server(
-            RouterServicer(classifier, limits.max_batch_items), self.server.grpc
+            RouterServicer(classifier, admission, limits.max_batch_items), self.server.grpc
         )
         admin_pb2_grpc.add_RouterAdminServiceServicer_to_server(
             AdminServicer(

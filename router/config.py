@@ -34,7 +34,7 @@ TERMS = {"confidence", "method"}
 class Limits(Strict):
     """Bounds on what is accepted; fixed.
 
-    max_in_flight: items per tier that may be under way; more are refused at once.
+    max_in_flight: calls that may be under way, and items per tier; more are refused at once.
     default_timeout_seconds: the deadline of requests that name none.
     tier_wait_seconds: how long start-up waits for tiers that cannot be reached yet.
     """

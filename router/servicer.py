@@ -10,6 +10,7 @@ from typing import Any
 from offramp.errors import OfframpError
 from offramp.rpc import wire
 from offramp.v1 import router_pb2, router_pb2_grpc
+from router.admission import Admission
 from router.classifier import Classifier
 from router.pipeline import Job
 from router.validation import check_batch
@@ -22,15 +23,16 @@ Request = (
 class RouterServicer(router_pb2_grpc.RouterServiceServicer):
     """The public service. `max_items`: of a batch, and under way at once in a stream."""
 
-    def __init__(self, classifier: Classifier, max_items: int) -> None:
+    def __init__(self, classifier: Classifier, admission: Admission, max_items: int) -> None:
         self._classifier = classifier
+        self._admission = admission
         self._max_items = max_items
 
     async def Classify(
         self, request: router_pb2.ClassifyRequest, context: Any
     ) -> router_pb2.ClassifyResponse:
         """Classify one text."""
-        with self._counted(request.route):
+        with self._counted(request.route), self._admission.call():
             job = self._job(request, context)
             answer = await self._classifier.answer(request.input, "input", job)
         return router_pb2.ClassifyResponse(classification=answer)
@@ -39,15 +41,15 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         self, request: router_pb2.ClassifyBatchRequest, context: Any
     ) -> router_pb2.ClassifyBatchResponse:
         """Classify many texts; each has its own answer or error."""
-        with self._counted(request.route):
+        with self._counted(request.route), self._admission.call():
             job = self._job(request, context)
             check_batch(len(request.inputs), self._max_items)
-        results = await asyncio.gather(
-            *(
-                self._classifier.result(text, f"inputs[{index}]", job)
-                for index, text in enumerate(request.inputs)
+            results = await asyncio.gather(
+                *(
+                    self._classifier.result(text, f"inputs[{index}]", job)
+                    for index, text in enumerate(request.inputs)
+                )
             )
-        )
         return router_pb2.ClassifyBatchResponse(results=results)
 
     async def ClassifyStream(

@@ -67,10 +67,15 @@ class CallInterceptor(ServerInterceptor):
     - Bytes that do not decode, or are too many, are INVALID_ARGUMENT with a remedy.
     - An OfframpError becomes its google.rpc.Status; anything else INTERNAL with a fixed sentence.
     - Each call is counted and timed.
+
+    take: called for every call, as soon as it is taken in.
     """
 
-    def __init__(self, registry: CollectorRegistry, max_message_bytes: int) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, max_message_bytes: int, take: Callable[[], None]
+    ) -> None:
         self._metrics = CallMetrics(registry)
+        self._take = take
         self._max_message_bytes = max_message_bytes
         self._handlers: dict[str, Handler] = {}
 
@@ -78,6 +83,7 @@ class CallInterceptor(ServerInterceptor):
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler:
         """Return the method's handler, wrapped once; an unknown method is left to gRPC."""
+        self._take()
         path = handler_call_details.method
         handler: Any = self._handlers.get(path) or await continuation(handler_call_details)
         if handler and path not in self._handlers:

@@ -23,6 +23,7 @@ from offramp.config import ServerSettings, TlsSettings
 from offramp.errors import ConfigError
 from offramp.process.ready import Ready
 from offramp.rpc.addresses import host_and_port, is_unix, obstacle, with_port
+from offramp.rpc.backlog import Backlog, received_by
 from offramp.rpc.interceptors import CallInterceptor
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ METRICS_POLL_SECONDS = 0.02
 class GrpcServer:
     """Owns one grpc.aio server and its metrics page; servicers are registered on `.grpc`.
 
+    `.backlog` knows how many calls wait to be taken in.
+
     shared: other processes may listen on the same address; the kernel parts the connections.
     """
 
@@ -64,18 +67,20 @@ class GrpcServer:
         self.port = 0
         self.metrics_port = 0
         limit = settings.max_message_bytes
-        self.grpc = grpc.aio.server(
-            interceptors=[CallInterceptor(registry, limit)],
-            options=[
-                ("grpc.max_receive_message_length", limit * HARD_LIMIT_FACTOR),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.so_reuseport", int(shared)),
-                ("grpc.server.max_pending_requests", MOST_UNTAKEN_CALLS),
-                ("grpc.server.max_pending_requests_hard_limit", MOST_UNTAKEN_CALLS),
-                ("grpc.server_max_unrequested_time_in_server", MOST_UNTAKEN_SECONDS),
-                ("grpc.keepalive_time_ms", 30_000),
-                ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-            ],
+        self.backlog = Backlog()
+        interceptor = CallInterceptor(registry, limit, self.backlog.take)
+        options = [
+            ("grpc.max_receive_message_length", limit * HARD_LIMIT_FACTOR),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.so_reuseport", int(shared)),
+            ("grpc.server.max_pending_requests", MOST_UNTAKEN_CALLS),
+            ("grpc.server.max_pending_requests_hard_limit", MOST_UNTAKEN_CALLS),
+            ("grpc.server_max_unrequested_time_in_server", MOST_UNTAKEN_SECONDS),
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        ]
+        self.grpc, self.backlog.received = received_by(
+            lambda: grpc.aio.server(interceptors=[interceptor], options=options)
         )
         self._health = _ASYNC_HEALTH.HealthServicer()
         self._health_names: tuple[str, ...] = ("",)

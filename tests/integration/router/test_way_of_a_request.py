@@ -246,6 +246,17 @@ async def test_items_beyond_the_limit_in_flight_are_refused_at_once(stack, event
     assert len(retry) == 1
 
 
+async def test_of_a_crowd_that_waits_in_grpc_all_are_answered_or_refused(stack):
+    async with stack.serving(limits={"max_in_flight": 50}):
+        calls = (stack.classify("easy") for _ in range(1000))
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        refused = [end for end in ends if isinstance(end, grpc.aio.AioRpcError)]
+        assert {end.code() for end in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+        assert 0 < len(refused) < len(ends)
+        assert "calls are under way" in refused[0].details()
+        assert (await stack.classify("easy")).exit == "small"
+
+
 async def test_an_overloaded_large_tier_leaves_the_small_ones_answer(stack):
     full = common_pb2.ItemError(code=grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], message="full")
     stack.large.errors = {"hard": full}

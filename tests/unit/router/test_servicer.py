@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from offramp.v1 import router_pb2
+from router.admission import Admission
 from router.servicer import RouterServicer
 
 MAX_ITEMS = 3
@@ -43,7 +44,8 @@ def answers(classifier, texts):
         for n, text in enumerate(texts):
             yield router_pb2.ClassifyStreamRequest(id=str(n), input={"text": text})
 
-    return RouterServicer(classifier, MAX_ITEMS).ClassifyStream(requests(), Context())
+    admission = Admission(1, lambda: 0)
+    return RouterServicer(classifier, admission, MAX_ITEMS).ClassifyStream(requests(), Context())
 
 
 async def settle() -> None:

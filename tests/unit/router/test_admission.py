@@ -1,0 +1,41 @@
+"""Calls that are let in, and those that are refused because too many wait already."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+
+from offramp.errors import OverloadedError
+from router.admission import Admission
+
+
+def test_as_many_as_may_be_under_way_are_let_in_and_a_place_is_given_back():
+    admission = Admission(2, lambda: 0)
+    with ExitStack() as held:
+        held.enter_context(admission.call())
+        with admission.call(), pytest.raises(OverloadedError, match="2 calls are under way"):
+            held.enter_context(admission.call())
+        held.enter_context(admission.call())
+
+
+def test_those_that_wait_in_grpc_count_and_who_came_first_is_refused():
+    waiting = 10
+    admission = Admission(4, lambda: waiting)
+    let_in = []
+    with ExitStack() as held:
+        for _ in range(11):
+            waiting = max(0, waiting - 1)
+            try:
+                held.enter_context(admission.call())
+                let_in.append(waiting)
+            except OverloadedError:
+                pass
+    assert let_in == [3, 2, 1, 0]
+
+
+def test_a_call_that_fails_gives_its_place_back():
+    admission = Admission(1, lambda: 0)
+    for _ in range(2):
+        with pytest.raises(RuntimeError), admission.call():
+            raise RuntimeError
