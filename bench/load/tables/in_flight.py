@@ -36,7 +36,7 @@ class Level:
 class Crowd:
     """What became of those who came at once, and of those who came while they waited.
 
-    errors: of both, by reason.  seconds: until a latecomer was refused, each.
+    errors: of both, by reason.  seconds: until each that was refused knew.
     """
 
     sent: int
@@ -71,7 +71,7 @@ async def _level(setting: Setting, in_flight: int, seconds: float) -> Level:
 
 
 async def _crowd(setting: Setting, size: int) -> Crowd:
-    """So many at once; then one by one those who find it full."""
+    """So many at once; then one by one some more."""
     ask = setting.ask(TIMEOUT_SECONDS)
     first = asyncio.create_task(Generator(ask, setting.texts).open_loop(np.zeros(size)))
     await asyncio.sleep(0)
@@ -81,7 +81,7 @@ async def _crowd(setting: Setting, size: int) -> Crowd:
         await asyncio.sleep(GAP_SECONDS)
     everyone = [*(await first), *late]
     summary = summarise(everyone, setting.labels, setting.objective_seconds)
-    refused = [one.done - one.sent for one in late if one.error]
+    refused = [one.done - one.sent for one in everyone if one.error]
     return Crowd(summary.sent, summary.answered, summary.errors, refused)
 
 
@@ -110,8 +110,9 @@ def part(setting: Setting, found: Sequence[Level], crowd: Crowd) -> Part:
         for level in found
     ]
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in crowd.errors.items()) or "none"
-    waited = f"{shown(float(np.median(crowd.seconds)))} ms" if crowd.seconds else "–"
-    refusals = [[setting.name, f"{crowd.sent:,}", f"{crowd.answered:,}", reasons, waited]]
+    waited = [np.percentile(crowd.seconds, q) for q in (0, 50, 100)] if crowd.seconds else []
+    after = " / ".join(f"{seconds:.1f}" for seconds in waited) or "–"
+    refusals = [[setting.name, f"{crowd.sent:,}", f"{crowd.answered:,}", reasons, after]]
     named = [f"{name} ms" for name in processes]
     return Part(
         {
@@ -134,10 +135,11 @@ def part(setting: Setting, found: Sequence[Level], crowd: Crowd) -> Part:
             ),
             Table(
                 REFUSALS,
-                ["bundle", "sent", "answered", "refused", "refused after"],
+                ["bundle", "sent", "answered", "refused", "refused after s"],
                 refusals,
-                f"All texts at once, {LATECOMERS} of them behind the others; refused after: the "
-                "median of those behind, as their caller sees it, busy with all the others.",
+                f"All texts at once but the last {LATECOMERS}, which come in the second after. "
+                "Refused after: the first, the median and the last, as their caller sees it, which "
+                "sends and hears of all the others meanwhile.",
             ),
         ],
     )
