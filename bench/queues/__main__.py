@@ -5,10 +5,11 @@ as little as --loss allows. Under "deepest first" (compaction alone) the survivo
 before anything else; under "queues" they meet those of other batches where that pays by the curves
 that were measured. A closed loop of callers, without any gRPC.
 
-First on this machine, with the texts of --data; then the tier's evidence replayed on a clock of its
-own, where a batch costs what the curves of some device say: this machine's, and those of a device
-on which a batch costs 2 ms whatever its size and a row 0.03 ms more, as an accelerator might. The
-second is no measurement: it says what the rule would do there.
+First on this machine, with the texts of --data, in the precision that would serve them; then the
+tier's evidence replayed on a clock of its own, where a batch costs what the curves of some device
+say: this machine's, and those of a device on which a batch costs 2 ms whatever its size and a row
+0.03 ms more, as an accelerator might. The second is no measurement: it says what the rule would do
+there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,14 +28,16 @@ from bench.load.texts import labelled_texts
 from bench.publishing import Part, Table
 from bench.queues.drive import RULES, Driver, Load, Tier
 from bench.queues.replay import Replay
-from offramp.bundle import Manifest, TierSpec, read_evidence, read_manifest
+from offramp.bundle import DEFAULT_PRECISION, Manifest, TierSpec, read_evidence, read_manifest
 from offramp.decision.cost import CostCurve
+from offramp.decision.evidence import Evidence
+from offramp.decision.readout import Readout
 from offramp.errors import OfframpError
-from services.backends.opening import Wish, open_tier
+from services.backends.opening import AUTO, Wish, open_tier
 from services.engine import warmup
 from services.engine.plan import StagePlan
 from services.engine.stage_clock import StageCurve
-from training.compare.cascade import Cascade, examples_of
+from training.compare.cascade import examples_of
 from training.compare.methods import OURS
 from training.compare.operating import cheapest_within, expected_loss, speedup
 
@@ -51,7 +55,6 @@ NOTE = (
 # A batch of 64 takes 2 ms and 64 times 0.03 ms.
 DEAR_STARTS = StageCurve(CostCurve(0.00203), CostCurve(0.002 / 64 + 0.00003), full=64)
 REPLAYED = 10_000
-PRECISION = "fp32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class Options:
     loss: float
     in_flight: tuple[int, ...]
     backends: tuple[str, ...]
+    precision: str
     batch: int
     answers: int
     repeats: int
@@ -82,24 +86,33 @@ class Case:
         return max(load.rate for load in self.loads[rule])
 
 
-def cheapest(manifest: Manifest, bundle: Path, loss: float) -> Cascade:
-    """The cascade that loses no more than `loss`, a share, on the choosing evidence."""
-    examples = examples_of(read_evidence(bundle, manifest))
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What serves in one precision: evidence in it, and thresholds chosen on that."""
+
+    evidence: Evidence
+    readouts: tuple[Readout, ...]
+    plan: StagePlan
+
+
+def served(manifest: Manifest, options: Options, precision: str) -> Served:
+    """The cascade that loses no more than --loss on the choosing evidence; its last tier's plan."""
+    names = [spec.name for spec in manifest.tiers]
+    evidence = read_evidence(options.bundle, manifest, dict.fromkeys(names, precision))
+    examples = examples_of(evidence)
     cascades = OURS.cascades(examples.evidence)
     outcomes = examples.run(cascades)
     place = cheapest_within(
         [expected_loss(examples, outcome).mean for outcome in outcomes],
         [speedup(examples, outcome) for outcome in outcomes],
-        loss,
+        options.loss,
     )
     if place is None:
-        raise OfframpError(f"no cascade of {bundle} keeps --loss {loss}; allow more")
-    return cascades[place]
-
-
-def plan_of(spec: TierSpec, cascade: Cascade) -> StagePlan:
-    """The thresholds of the cascade's last exits, which are those of its last tier."""
-    return StagePlan(cascade.thresholds[-len(spec.exits) :], len(spec.exits) - 1, cascade.measure)
+        raise OfframpError(f"no cascade of {options.bundle} keeps --loss {options.loss}")
+    spec, cascade = manifest.tiers[-1], cascades[place]
+    thresholds = cascade.thresholds[-len(spec.exits) :]
+    plan = StagePlan(thresholds, len(spec.exits) - 1, cascade.measure)
+    return Served(evidence, spec.readouts_in(precision), plan)
 
 
 def compare(
@@ -117,47 +130,41 @@ def compare(
     return found
 
 
-def run_all(options: Options, manifest: Manifest, plan: StagePlan) -> list[Case]:
+def run_all(options: Options, manifest: Manifest) -> list[Case]:
     """Real stages on real texts; then their curves on the tier's evidence, and dear starts."""
     texts, _ = labelled_texts(options.data, options.bundle, seed=0)
     spec = manifest.tiers[-1]
-    exits = tuple(exit_spec.name for exit_spec in spec.exits)
-    readouts = spec.readouts_in(PRECISION)
     measured, replayed = [], []
     for wanted in options.backends:
-        backend = open_tier(options.bundle, spec.name, Wish(PRECISION, wanted)).backend
+        backend = open_tier(options.bundle, spec.name, Wish(options.precision, wanted)).backend
         backend.prepare()
         curves = warmup.measure(backend, options.batch, manifest.pairs)
-        tier = Tier(backend, exits, readouts, plan, curves)
+        found = served(manifest, options, backend.precision)
+        tier = _tier(spec, backend, found, curves)
         measured += compare(f"{backend.name}, measured", tier, time.perf_counter, texts, options)
-        replayed.append((f"{backend.name}, replayed", curves))
-    replayed.append(("dear starts, replayed", (DEAR_STARTS,) * len(exits)))
-    return measured + [
-        case
-        for device, curves in replayed
-        for case in _replay(device, curves, options, manifest, plan)
-    ]
+        replayed += _replay(f"{backend.name}, replayed", spec, found, curves, options)
+    dear = (DEAR_STARTS,) * len(spec.exits)
+    exact = served(manifest, options, DEFAULT_PRECISION)
+    return measured + replayed + _replay("dear starts, replayed", spec, exact, dear, options)
+
+
+def _tier(spec: TierSpec, backend: Any, found: Served, curves: Sequence[StageCurve]) -> Tier:
+    exits = tuple(exit_spec.name for exit_spec in spec.exits)
+    return Tier(backend, exits, found.readouts, found.plan, tuple(curves))
 
 
 def _replay(
-    device: str,
-    curves: Sequence[StageCurve],
-    options: Options,
-    manifest: Manifest,
-    plan: StagePlan,
+    device: str, spec: TierSpec, found: Served, curves: Sequence[StageCurve], options: Options
 ) -> list[Case]:
-    evidence = read_evidence(options.bundle, manifest)
-    spec = manifest.tiers[-1]
-    stages = len(spec.exits)
-    backend = Replay(evidence.logits[-stages:], evidence.tokens, curves)
-    exits = tuple(exit_spec.name for exit_spec in spec.exits)
-    tier = Tier(backend, exits, spec.readouts_in(PRECISION), plan, tuple(curves))
+    evidence = found.evidence
+    backend = Replay(evidence.logits[-len(spec.exits) :], evidence.tokens, curves)
+    tier = _tier(spec, backend, found, curves)
     texts = [str(row) for row in np.random.default_rng(0).permutation(len(evidence.tokens))]
     once = replace(options, repeats=1, answers=REPLAYED)
     return compare(device, tier, backend.clock, texts, once)
 
 
-def part(name: str, cases: Sequence[Case], plan: StagePlan) -> Part:
+def part(name: str, cases: Sequence[Case]) -> Part:
     """Figures and the table of a run."""
     rows, figures = [], []
     for case in cases:
@@ -192,7 +199,7 @@ def part(name: str, cases: Sequence[Case], plan: StagePlan) -> Part:
             )
     columns = ["bundle", "device", "in flight", "rule", "answers/s", "gain", "rows to a batch"]
     table = Table("Queues", [*columns, "p50 ms", "p99 ms"], rows, NOTE)
-    return Part({"thresholds": plan.thresholds, "cases": figures}, [table])
+    return Part({"cases": figures}, [table])
 
 
 def parse() -> Options:
@@ -214,6 +221,7 @@ def parse() -> Options:
         metavar="NAME,NAME",
         help="what runs the stages here (default: openvino,torch)",
     )
+    add("--precision", default=AUTO, metavar="NAME", help="of the stages here (default: auto)")
     add("--batch", type=int, default=32, metavar="N", help="rows to a batch at most (default: 32)")
     add("--answers", type=int, default=2000, metavar="N", help="of every load (default: 2000)")
     add("--repeats", type=int, default=3, metavar="N", help="rounds (default: 3)")
@@ -225,10 +233,7 @@ def main() -> None:
     """Run, show, and end with one JSON object."""
     options = parse()
     manifest = read_manifest(options.bundle)
-    cascade = cheapest(manifest, options.bundle, options.loss)
-    plan = plan_of(manifest.tiers[-1], cascade)
-    cases = run_all(options, manifest, plan)
-    parts = {manifest.name: part(manifest.name, cases, plan)}
+    parts = {manifest.name: part(manifest.name, run_all(options, manifest))}
     publishing.publish("queues", __doc__ or "", parts, options.out)
 
 
