@@ -14,7 +14,7 @@ from offramp.errors import (
 )
 from offramp.v1 import common_pb2, router_pb2, tier_pb2
 from router.plan import ActivePolicy, RequestPlan
-from router.stream import InferStream, Patience
+from router.stream import Content, InferStream, Patience
 
 MARGIN_SHARE = 0.1
 LARGEST_SHARE_SECONDS = 0.05
@@ -70,6 +70,7 @@ async def classify(
     a last tier that is lost, leaves the best answer so far. Raises DeadlineError or what stood in
     the way where there is none, and where the policy would rather fail than give a lesser answer.
     """
+    content: Content = text
     replies: list[TierReply] = []
     obstacle: OfframpError | None = None
     for leg in job.plan.legs:
@@ -77,7 +78,7 @@ async def classify(
             return _finished(job, replies, router_pb2.OUTCOME_DEADLINE)
         began = time.monotonic()
         try:
-            answer = await streams[leg.index].infer(text, leg.plan, job.patience)
+            answer = await streams[leg.index].infer(content, leg.plan, job.patience)
         except DeadlineError:
             if not replies:
                 raise
@@ -88,6 +89,8 @@ async def classify(
             obstacle = error
             continue
         obstacle = None
+        if answer.HasField("tokenized"):
+            content = answer.tokenized
         replies.append(TierReply(leg.index, answer, time.monotonic() - began))
         outcome = _outcome(answer, job.plan)
         if outcome is not None:

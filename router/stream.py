@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import grpc
 
@@ -26,6 +26,10 @@ MAX_BYTES_PER_MESSAGE = 1024 * 1024
 # What gathers for a message waits so long at the most: a tier may take longer for a hard text.
 MOST_HELD_SECONDS = 0.02
 MAX_TIMEOUT_MS = 2**32 - 1
+
+
+# What a tier is sent of a text: itself, or what another tier has made of it.
+Content: TypeAlias = common_pb2.TextInput | tier_pb2.TokenizedText
 
 
 class InferCall(Protocol):
@@ -54,7 +58,7 @@ class Flight:
     """One item under way."""
 
     id: int
-    input: common_pb2.TextInput
+    content: Content
     plan: common_pb2.ExitPlan
     patience: Patience
     future: asyncio.Future[tier_pb2.InferAnswer]
@@ -91,7 +95,7 @@ class InferStream:
 
     async def infer(
         self,
-        text: common_pb2.TextInput,
+        content: Content,
         plan: common_pb2.ExitPlan,
         patience: Patience,
         *,
@@ -103,7 +107,7 @@ class InferStream:
 
         Raises TierUnavailableError, OverloadedError, DeadlineError, or the item's own error.
         """
-        flight = self._admit(text, plan, patience, background)
+        flight = self._admit(content, plan, patience, background)
         left = max(0.0, patience.give_up_at - time.monotonic())
         timer = asyncio.get_running_loop().call_later(left, self._expire, flight)
         try:
@@ -114,7 +118,7 @@ class InferStream:
 
     def _admit(
         self,
-        text: common_pb2.TextInput,
+        content: Content,
         plan: common_pb2.ExitPlan,
         patience: Patience,
         background: bool,
@@ -126,7 +130,7 @@ class InferStream:
                 f"{self._max_in_flight} items are in flight to tier {self._name!r}; try again soon"
             )
         future = asyncio.get_running_loop().create_future()
-        flight = Flight(next(self._ids), text, plan, patience, future, background)
+        flight = Flight(next(self._ids), content, plan, patience, future, background)
         self._flights[flight.id] = flight
         self._in_background += background
         self._waiting.append(flight)
@@ -210,7 +214,7 @@ class InferStream:
         now, size = time.monotonic(), 0
         while self._waiting and len(message.items) < MAX_ITEMS_PER_MESSAGE:
             flight = self._waiting[0]
-            size += flight.input.ByteSize()
+            size += flight.content.ByteSize()
             if message.items and size > MAX_BYTES_PER_MESSAGE:
                 break
             self._waiting.popleft()
@@ -250,13 +254,17 @@ class InferStream:
 
 def _item(flight: Flight, now: float) -> tier_pb2.InferItem:
     left = int((flight.patience.answer_by - now) * 1000)
-    return tier_pb2.InferItem(
+    item = tier_pb2.InferItem(
         id=flight.id,
-        input=flight.input,
         plan=flight.plan,
         timeout_ms=max(1, min(left, MAX_TIMEOUT_MS)),
         background=flight.background,
     )
+    if isinstance(flight.content, common_pb2.TextInput):
+        item.input.CopyFrom(flight.content)
+    else:
+        item.tokenized.CopyFrom(flight.content)
+    return item
 
 
 def why(error: BaseException) -> str:

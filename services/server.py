@@ -34,7 +34,7 @@ class TierServer(GrpcServer):
             Wish(engine.precision, engine.backend, engine.device, engine.threads),
         )
         backend, readouts = found.backend, found.spec.readouts_in(found.backend.precision)
-        tier = Tier(found.manifest, found.spec, backend.name, backend.precision, engine)
+        tier = Tier(found.manifest, found.spec, backend, engine)
         metrics = TierMetrics(registry, tier.exits)
         metrics.describe(tier.spec.name, tier.manifest.id, backend.name)
         scheduler = Scheduler(backend.stages, engine.max_batch or DEFAULT_BATCH)

@@ -12,21 +12,22 @@ from offramp.decision.cost import CostCurve
 from offramp.errors import TierUnavailableError
 from offramp.rpc import wire
 from offramp.v1 import tier_pb2, tier_pb2_grpc
+from services.backends.base import Backend
 from services.engine.worker import Worker
 from services.metrics import TierMetrics
 from services.settings import EngineSettings
 from services.stream import InferStream
+from services.tokens import TokenRules
 from services.validation import ItemReader
 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """What is served: a tier of a bundle, by a backend in a precision, with certain limits."""
+    """What is served: a tier of a bundle, by a backend, with certain limits."""
 
     manifest: Manifest
     spec: TierSpec
-    backend: str
-    precision: str
+    backend: Backend[Any]
     settings: EngineSettings
 
     @property
@@ -66,7 +67,7 @@ class TierServicer(tier_pb2_grpc.TierServiceServicer):
         return tier_pb2.DescribeResponse(
             tier=tier.spec.name,
             bundle_id=tier.manifest.id,
-            backend=tier.backend,
+            backend=tier.backend.name,
             labels=tier.manifest.labels,
             exits=[
                 tier_pb2.ExitDescription(
@@ -80,15 +81,22 @@ class TierServicer(tier_pb2_grpc.TierServiceServicer):
             max_batch=self._worker.max_batch,
             max_queue=tier.settings.max_queue,
             pairs=tier.manifest.pairs,
-            precision=tier.precision,
+            precision=tier.backend.precision,
         )
 
     async def Infer(
         self, request_iterator: AsyncIterator[tier_pb2.InferRequest], context: Any
     ) -> AsyncIterator[tier_pb2.InferResponse]:
         """Run items as they come; when the stream closes, what is left of them is dropped."""
-        labels = self._tier.manifest.labels
-        stream = InferStream(self._worker, self._reader, self._metrics, self._tier.exits, labels)
+        manifest, spec = self._tier.manifest, self._tier.spec
+        stream = InferStream(
+            self._worker,
+            self._reader,
+            self._metrics,
+            self._tier.exits,
+            manifest.labels,
+            hands_on=manifest.tokenizes_once and spec is not manifest.tiers[-1],
+        )
         self._streams.add(stream)
         reading = asyncio.create_task(stream.read(request_iterator))
         try:
@@ -106,6 +114,7 @@ def _item_reader(tier: Tier) -> ItemReader:
     before, behind = tier.manifest.tiers[:position], tier.manifest.tiers[position + 1 :]
     earlier = [exit_spec.name for spec in before for exit_spec in spec.exits]
     later = [exit_spec.name for spec in behind for exit_spec in spec.exits]
-    readouts = tier.spec.readouts_in(tier.precision)
+    readouts = tier.spec.readouts_in(tier.backend.precision)
     learned = all(readout.score is not None for readout in readouts)
-    return ItemReader(tier.exits, earlier, later, tier.manifest.pairs, learned=learned)
+    tokens = TokenRules(tier.manifest.tokenizes_once, tier.backend.vocabulary, tier.spec.max_tokens)
+    return ItemReader(tier.exits, earlier, later, tier.manifest.pairs, tokens, learned=learned)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from offramp.errors import InvalidRequestError, OfframpError, TierUnavailableError, Violation
 from offramp.rpc import wire
 from offramp.v1 import common_pb2, tier_pb2
+from services import tokens
 from services.engine.row import Answer, Row
 from services.engine.worker import DRAINING, Worker
 from services.metrics import TierMetrics
@@ -31,12 +32,16 @@ class InferStream:
         metrics: TierMetrics,
         exits: Sequence[str],
         labels: Sequence[str],
+        *,
+        hands_on: bool = False,
     ) -> None:
+        """hands_on: send the tokens with answers that another tier is to better."""
         self._worker = worker
         self._reader = reader
         self._metrics = metrics
         self._exits = exits
         self._labels = labels
+        self._hands_on = hands_on
         self._in_flight: dict[int, Row] = {}
         self._unsent: list[tier_pb2.InferResult] = []
         self._changed = asyncio.Event()
@@ -129,6 +134,7 @@ class InferStream:
             self._deliver_rows,
             deadline,
             background=item.background,
+            encoded=tokens.from_proto(item.tokenized) if item.HasField("tokenized") else None,
         )
 
     def _send(self, result: tier_pb2.InferResult) -> None:
@@ -144,6 +150,9 @@ class InferStream:
 
     def _answer(self, row: Row, outcome: Answer) -> tier_pb2.InferAnswer:
         timing = row.timing
+        handed_on = None
+        if self._hands_on and row.encoded and not (outcome.confident or outcome.deadline_reached):
+            handed_on = tokens.to_proto(row.encoded)
         return tier_pb2.InferAnswer(
             exit=self._exits[outcome.stage],
             probabilities=outcome.probabilities,
@@ -167,6 +176,7 @@ class InferStream:
                 compute_seconds=timing.compute,
                 compute_share_seconds=timing.compute_share,
             ),
+            tokenized=handed_on,
         )
 
 

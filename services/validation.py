@@ -9,6 +9,7 @@ from offramp.errors import InvalidRequestError, Violation
 from offramp.rpc import wire
 from offramp.v1 import common_pb2, tier_pb2
 from services.engine.plan import StagePlan
+from services.tokens import TokenRules
 
 NO_SCORE = (
     "this bundle has no learned score for the exits of this tier; choose another measure, or add "
@@ -22,6 +23,7 @@ class ItemReader:
     """Checks the items of a tier.
 
     exits: of this tier. earlier: exits of tiers before it in the cascade. later: of those behind.
+    tokens: which are taken in place of a text.
     learned: whether every exit of this tier has a score for the measure of that name.
     """
 
@@ -31,9 +33,11 @@ class ItemReader:
         earlier: Sequence[str],
         later: Sequence[str],
         pairs: bool,
+        tokens: TokenRules,
         *,
         learned: bool,
     ) -> None:
+        self._tokens = tokens
         self._exits = tuple(exits)
         self._earlier = frozenset(earlier)
         self._known = (*earlier, *exits, *later)
@@ -42,11 +46,14 @@ class ItemReader:
         self._plan_of = lru_cache(maxsize=KNOWN_PLANS)(self._read_plan)
 
     def plan(self, item: tier_pb2.InferItem, path: str) -> StagePlan:
-        """The plan of an item whose text is in order.
+        """The plan of an item whose text, or tokens, are in order.
 
         Raises InvalidRequestError with every violation, its field below `path`.
         """
-        violations = self._text_violations(item.input)
+        if item.HasField("tokenized"):
+            violations = self._tokens.violations(item.tokenized)
+        else:
+            violations = self._text_violations(item.input)
         try:
             plan = self._plan_of(item.plan.SerializeToString(deterministic=True))
         except InvalidRequestError as error:

@@ -15,6 +15,8 @@ from offramp.errors import BundleError
 
 FORMAT = 2
 MANIFEST = "manifest.json"
+# Of a tier's folder: what makes tokens of a text, and says which of them its model takes.
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 # What a tier may compute in. Another precision gives other logits, so it has evidence of its own.
 PRECISIONS = ("fp32", "bf16", "int8")
 DEFAULT_PRECISION = "fp32"
@@ -73,6 +75,15 @@ class Manifest:
                 return spec
         known = ", ".join(spec.name for spec in self.tiers)
         raise BundleError(f"bundle {self.name!r} has no tier {name!r}; it has: {known}")
+
+    @property
+    def tokenizes_once(self) -> bool:
+        """Whether every tier makes the same tokens of a text."""
+        made_by = {(*self._hashes(t, TOKENIZER_FILES), t.max_tokens) for t in self.tiers}
+        return len(made_by) == 1 and None not in made_by.pop()
+
+    def _hashes(self, tier: TierSpec, names: Iterable[str]) -> list[str | None]:
+        return [self.files.get(f"{tier.name}/{name}") for name in names]
 
     @property
     def exit_costs(self) -> tuple[ExitCost, ...]:

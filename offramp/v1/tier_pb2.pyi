@@ -184,6 +184,7 @@ class InferItem(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
+    TOKENIZED_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
     TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     BACKGROUND_FIELD_NUMBER: _builtins.int
@@ -198,21 +199,28 @@ class InferItem(_message.Message):
     @_builtins.property
     def input(self) -> _common_pb2.TextInput: ...
     @_builtins.property
+    def tokenized(self) -> Global___TokenizedText:
+        """The text as another tier of the bundle tokenised it, where all of them tokenise alike."""
+
+    @_builtins.property
     def plan(self) -> _common_pb2.ExitPlan: ...
     def __init__(
         self,
         *,
         id: _builtins.int = ...,
         input: _common_pb2.TextInput | None = ...,
+        tokenized: Global___TokenizedText | None = ...,
         plan: _common_pb2.ExitPlan | None = ...,
         timeout_ms: _builtins.int = ...,
         background: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "plan", b"plan"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "input", b"input", "plan", b"plan", "tokenized", b"tokenized"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["background", b"background", "id", b"id", "input", b"input", "plan", b"plan", "timeout_ms", b"timeout_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["background", b"background", "content", b"content", "id", b"id", "input", b"input", "plan", b"plan", "timeout_ms", b"timeout_ms", "tokenized", b"tokenized"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["input", "tokenized"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
 Global___InferItem: _TypeAlias = InferItem  # noqa: Y015
 
@@ -278,6 +286,7 @@ class InferAnswer(_message.Message):
     TRUNCATED_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     TIMING_FIELD_NUMBER: _builtins.int
+    TOKENIZED_FIELD_NUMBER: _builtins.int
     exit: _builtins.str
     """Where the row left this tier."""
     confidence: _builtins.float
@@ -297,6 +306,12 @@ class InferAnswer(_message.Message):
 
     @_builtins.property
     def timing(self) -> Global___TierTiming: ...
+    @_builtins.property
+    def tokenized(self) -> Global___TokenizedText:
+        """What the next tier may be sent in place of the text: from any tier but the last, of a row that is
+        not done with this answer, where all tiers of the bundle tokenise alike.
+        """
+
     def __init__(
         self,
         *,
@@ -309,14 +324,47 @@ class InferAnswer(_message.Message):
         truncated: _builtins.bool = ...,
         steps: _abc.Iterable[_common_pb2.ExitStep] | None = ...,
         timing: Global___TierTiming | None = ...,
+        tokenized: Global___TokenizedText | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["timing", b"timing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timing", b"timing", "tokenized", b"tokenized"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "confident", b"confident", "deadline_reached", b"deadline_reached", "exit", b"exit", "probabilities", b"probabilities", "steps", b"steps", "timing", b"timing", "tokens", b"tokens", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "confident", b"confident", "deadline_reached", b"deadline_reached", "exit", b"exit", "probabilities", b"probabilities", "steps", b"steps", "timing", b"timing", "tokenized", b"tokenized", "tokens", b"tokens", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InferAnswer: _TypeAlias = InferAnswer  # noqa: Y015
+
+@_typing.final
+class TokenizedText(_message.Message):
+    """A text as token ids, special tokens included."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDS_FIELD_NUMBER: _builtins.int
+    TYPE_IDS_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    truncated: _builtins.bool
+    """Whether the text was cut to the tiers' max_tokens."""
+    @_builtins.property
+    def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    @_builtins.property
+    def type_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Which text of a pair each token is of, 0 or 1. Empty: all are of the first."""
+
+    def __init__(
+        self,
+        *,
+        ids: _abc.Iterable[_builtins.int] | None = ...,
+        type_ids: _abc.Iterable[_builtins.int] | None = ...,
+        truncated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "truncated", b"truncated", "type_ids", b"type_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenizedText: _TypeAlias = TokenizedText  # noqa: Y015
 
 @_typing.final
 class TierTiming(_message.Message):

@@ -48,6 +48,9 @@ class Backend(ABC, Generic[State]):
     stages: int
     """Number of stages; stage i ends at exit i."""
 
+    vocabulary: int
+    """Token ids are below it."""
+
     @abstractmethod
     def prepare(self) -> None:
         """Called on the thread that will make all other calls, before any of them.

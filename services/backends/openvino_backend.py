@@ -74,6 +74,7 @@ class OpenVinoBackend(Backend[ArrayRow]):
         self.stages = stages
         self.folder = folder
         self._encoder = encoder
+        self.vocabulary = encoder.vocabulary
         self._threads = threads
         self._weights: Arrays = {}
         core = openvino.Core()

@@ -50,6 +50,7 @@ class TorchBackend(Backend[TorchRow]):
         self.stages = network.stages
         self._network = network
         self._encoder = encoder
+        self.vocabulary = encoder.vocabulary
         self._device = torch.device(device)
         self._threads = threads
         self._record = record

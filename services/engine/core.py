@@ -143,18 +143,25 @@ class Engine:
         rows = scheduler.to_encode()
         if not rows:
             return
+        texts = [row for row in rows if row.encoded is None]
+        if texts and not self._encode(texts):
+            rows = [row for row in rows if row.encoded is not None]
+        self._metrics.encoded(sum(row.tokens for row in rows))
+        scheduler.ready(0, rows)
+
+    def _encode(self, rows: list[Row]) -> bool:
+        """Tokenise texts; False where that failed, and all of them with it."""
         started = self.clock()
         try:
             found = self.backend.encode([(row.text, row.text_pair) for row in rows])
         except Exception:
             log.exception("tokenising %d texts failed", len(rows))
             self._fail(rows)
-            return
+            return False
         seconds = self.clock() - started
         for row, encoded in zip(rows, found, strict=True):
             row.tokenized(encoded, started, seconds)
-        self._metrics.encoded(sum(encoded.tokens for encoded in found))
-        scheduler.ready(0, rows)
+        return True
 
     def _schedule(self, scheduler: Scheduler, stage: int) -> list[Row]:
         """Rows to run now, less those whose time is up, or would be before the stage ends."""

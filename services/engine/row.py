@@ -52,13 +52,14 @@ class Timing:
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """A text with its plan; the engine sets all but the first seven.
+    """A text with its plan; the engine sets all but the first seven, and `encoded` of a text.
 
     history: raw logits (C,) of the exits that the row passed in this tier.
 
     deadline: on the engine's clock; infinity where there is none.
     deliver: called on the event loop with rows that ended together.
     background: runs only where no other row waits.
+    encoded: given in place of the text where another tier tokenised it.
     outcome: set once, when the row ends; a cancelled row ends without one.
     """
 

@@ -23,6 +23,7 @@ class ScriptedTier(tier_pb2_grpc.TierServiceServicer):
 
     Faults: texts in `silent` get no answer, those in `late` their first exit's answer when their
     time is out, those in `errors` an item error. `received` and `cancelled` keep what came.
+    Texts in `tokens` are handed on as these ids, and known by them.
     """
 
     def __init__(self, tier: str, exits: tuple[str, ...], bundle_id: str, *, pairs: bool = False):
@@ -32,6 +33,7 @@ class ScriptedTier(tier_pb2_grpc.TierServiceServicer):
         self.silent: set[str] = set()
         self.late: set[str] = set()
         self.errors: dict[str, common_pb2.ItemError] = {}
+        self.tokens: dict[str, list[int]] = {}
         self.received: list[tier_pb2.InferItem] = []
         self.message_sizes: list[int] = []
         self.cancelled: list[int] = []
@@ -103,7 +105,7 @@ class ScriptedTier(tier_pb2_grpc.TierServiceServicer):
         answers.put_nowait(None)
 
     def _take(self, item: tier_pb2.InferItem, answers: asyncio.Queue) -> None:
-        text = item.input.text
+        text = self._text(item)
         if text in self.silent:
             return
         if text in self.late:
@@ -115,6 +117,11 @@ class ScriptedTier(tier_pb2_grpc.TierServiceServicer):
         else:
             answers.put_nowait(self._result(item))
 
+    def _text(self, item: tier_pb2.InferItem) -> str:
+        if item.HasField("input"):
+            return item.input.text
+        return next(text for text, ids in self.tokens.items() if ids == list(item.tokenized.ids))
+
     async def _answer_late(self, item: tier_pb2.InferItem, answers: asyncio.Queue) -> None:
         await asyncio.sleep(item.timeout_ms / 1000)
         answers.put_nowait(self._result(item, deadline_reached=True))
@@ -123,9 +130,12 @@ class ScriptedTier(tier_pb2_grpc.TierServiceServicer):
         self, item: tier_pb2.InferItem, *, deadline_reached: bool = False
     ) -> tier_pb2.InferResult:
         thresholds = {entry.exit: entry.threshold for entry in item.plan.thresholds}
+        text = self._text(item)
         answer = tier_pb2.InferAnswer(deadline_reached=deadline_reached, tokens=TOKENS)
+        if text in self.tokens:
+            answer.tokenized.ids[:] = self.tokens[text]
         for name in self.exits:
-            first = self.certainty(item.input.text, name)
+            first = self.certainty(text, name)
             threshold = thresholds.get(name, NEVER)
             confidence = max(first, 1 - first)
             answer.steps.add(exit=name, label=LABELS[0], confidence=confidence, threshold=threshold)

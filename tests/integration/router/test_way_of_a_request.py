@@ -53,6 +53,18 @@ async def test_each_tier_gets_the_thresholds_of_its_own_exits_only(stack):
     assert large.last_exit == "large@3"
 
 
+async def test_the_next_tier_gets_the_tokens_of_the_one_before_and_not_the_text(stack):
+    stack.small.tokens = stack.large.tokens = {"hard": [101, 7, 102]}
+    async with stack.serving():
+        await stack.classify("hard")
+        await stack.classify("middling")
+    as_tokens, as_text = stack.large.received
+    assert list(as_tokens.tokenized.ids) == [101, 7, 102]
+    assert not as_tokens.HasField("input")
+    assert as_text.input.text == "middling"
+    assert [item.input.text for item in stack.small.received] == ["hard", "middling"]
+
+
 async def test_an_answer_explains_itself(stack):
     async with stack.serving():
         answer = await stack.classify("middling")

@@ -2,13 +2,15 @@
 
 import asyncio
 import random
+import shutil
+from dataclasses import replace
 
 import grpc
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from offramp.bundle import read_manifest
+from offramp.bundle import content_id, read_manifest, tier_files, write_manifest
 from offramp.v1 import tier_pb2
 from tests.support import tiers
 from tests.support.reference import exit_probabilities, expected, is_tie, make_plan
@@ -76,6 +78,64 @@ async def test_pairs_are_read_as_pairs(serve, infer, make_item, pairs_bundle):
     assert results[1].answer.tokens == 5
     assert list(results[1].answer.probabilities) != list(results[2].answer.probabilities)
     assert [v.field for v in results[3].error.violations] == ["items[2].input.text_pair"]
+
+
+def as_tokens(item, answer):
+    """The item as a router sends it on after that answer."""
+    return tier_pb2.InferItem(id=item.id, plan=item.plan, tokenized=answer.tokenized)
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+async def test_tokens_of_the_small_tier_stand_for_the_text(
+    serve, infer, make_item, bundle, pairs_bundle, pairs
+):
+    directory = pairs_bundle if pairs else bundle
+    _, small = await serve("small", directory)
+    _, large = await serve("large", directory)
+    texts = ["w1 w2", "w3", "w4 " * 500]
+    items = [make_item(n, text, pair="w5 w6" if pairs else None) for n, text in enumerate(texts)]
+    unsure = await infer(small, items)
+    from_texts = await infer(large, items)
+    from_tokens = await infer(large, [as_tokens(i, unsure[i.id].answer) for i in items])
+    for item in items:
+        want, found = from_texts[item.id].answer, from_tokens[item.id].answer
+        np.testing.assert_allclose(found.probabilities, want.probabilities, atol=1e-6)
+        assert (found.tokens, found.truncated) == (want.tokens, want.truncated)
+        assert not want.HasField("tokenized")
+    assert from_tokens[2].answer.truncated
+
+
+async def test_who_is_sure_hands_nothing_on(serve, infer, make_item):
+    _, small = await serve("small")
+    results = await infer(small, [make_item(1, "w1", {"small": 0.0}), make_item(2, "w1")])
+    assert not results[1].answer.HasField("tokenized")
+    assert list(results[2].answer.tokenized.ids)
+
+
+async def test_tokens_that_are_none_are_refused_and_the_tier_goes_on(serve, infer, make_item):
+    _, large = await serve()
+    bad = tier_pb2.InferItem(id=1, tokenized=tier_pb2.TokenizedText(ids=[10**6]))
+    results = await infer(large, [bad, make_item(2, "w1")])
+    assert [v.field for v in results[1].error.violations] == ["items[0].tokenized.ids"]
+    assert results[2].HasField("answer")
+
+
+async def test_tiers_that_tokenise_differently_hand_nothing_on(
+    serve, infer, make_item, bundle, tmp_path
+):
+    directory = shutil.copytree(bundle, tmp_path / "bundle")
+    tokenizer = directory / "large" / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text() + "\n")
+    manifest = read_manifest(directory)
+    files = tier_files(directory, manifest.tiers)
+    identity = content_id(files, manifest.tiers)
+    write_manifest(directory, replace(manifest, files=files, id=identity))
+    _, small = await serve("small", directory)
+    _, large = await serve("large", directory)
+    assert not (await infer(small, [make_item(1, "w1")]))[1].answer.HasField("tokenized")
+    given = tier_pb2.InferItem(id=1, tokenized=tier_pb2.TokenizedText(ids=[1]))
+    (violation,) = (await infer(large, [given]))[1].error.violations
+    assert violation.field == "items[0].tokenized"
 
 
 async def test_long_texts_are_cut_and_say_so(serve, infer, make_item):

@@ -120,6 +120,19 @@ def test_broken_or_missing_evidence_is_refused(bundle: Path) -> None:
         read_evidence(bundle, manifest)
 
 
+def test_tiers_tokenise_alike_where_their_tokenizers_and_lengths_are_the_same(bundle: Path) -> None:
+    manifest = read_manifest(bundle)
+    assert manifest.tokenizes_once
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        files = {**manifest.files, f"large/{name}": "0" * 64}
+        assert not replace(manifest, files=files).tokenizes_once
+    without = {name: h for name, h in manifest.files.items() if "tokenizer" not in name}
+    assert not replace(manifest, files=without).tokenizes_once
+    small, large = manifest.tiers
+    shorter = replace(large, max_tokens=large.max_tokens - 1)
+    assert not replace(manifest, tiers=(small, shorter)).tokenizes_once
+
+
 def test_an_unknown_tier_names_the_known_ones(bundle: Path) -> None:
     with pytest.raises(BundleError, match="has no tier 'huge'; it has: small, large"):
         read_manifest(bundle).tier("huge")

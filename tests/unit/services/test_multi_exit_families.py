@@ -23,6 +23,8 @@ TEXTS = ([2, *range(5, 20), 3], [2, 9, 3], [2, *range(10, 30), 3])
 class PaddingOnly(TextEncoder):
     """What the backend needs of a tokenizer when texts come as token ids."""
 
+    vocabulary = 0
+
     def __init__(self, pad_token_id: int, wants_type_ids: bool) -> None:
         self.form = InputForm(pad_token_id, wants_type_ids)
 

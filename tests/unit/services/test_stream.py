@@ -9,6 +9,7 @@ from services import stream
 from services.engine.worker import Worker
 from services.metrics import TierMetrics
 from services.stream import InferStream
+from services.tokens import TokenRules
 from services.validation import ItemReader
 
 EXITS = ("large@1", "large@2", "large@4")
@@ -18,7 +19,8 @@ EXITS = ("large@1", "large@2", "large@4")
 def idle_stream(make_engine, registry):
     """A stream whose worker runs nothing; bad items are answered without it."""
     metrics = TierMetrics(registry, EXITS)
-    reader = ItemReader(EXITS, (), (), pairs=False, learned=False)
+    tokens = TokenRules(accepted=False, vocabulary=0, max_tokens=8)
+    reader = ItemReader(EXITS, (), (), False, tokens, learned=False)
     worker = Worker(make_engine(), 10, metrics)
     return InferStream(worker, reader, metrics, EXITS, ("a", "b", "c"))
 

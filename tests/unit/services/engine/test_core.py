@@ -302,6 +302,36 @@ def test_backend_failure_fails_only_its_batch(backend, make_engine, caplog, pois
     assert isinstance(after.outcome, Answer)
 
 
+class CountsTexts(TorchBackend):
+    """Notes the texts that it tokenises."""
+
+    def encode(self, texts):
+        self.tokenised = [*getattr(self, "tokenised", []), *texts]
+        return super().encode(texts)
+
+
+def test_rows_that_come_as_tokens_are_not_tokenised_and_end_alike(make_engine, backend):
+    run_by = CountsTexts(backend._network, backend._encoder)
+    engine = make_engine(max_batch=4, run_by=run_by)
+    as_text, as_tokens = make_row("w1 w2", number=1), make_row("", number=2)
+    (as_tokens.encoded,) = backend.encode([("w1 w2", None)])
+    engine.add([as_text, as_tokens])
+    run_to_end(engine)
+    assert run_by.tokenised == [("w1 w2", None)]
+    np.testing.assert_array_equal(as_tokens.outcome.probabilities, as_text.outcome.probabilities)
+    assert (as_tokens.tokens, as_tokens.timing.tokenize) == (4, 0.0)
+
+
+def test_texts_that_cannot_be_tokenised_do_not_fail_rows_that_come_as_tokens(make_engine, backend):
+    engine = make_engine(run_by=Faulty(backend._network, backend._encoder))
+    failed, sound = make_row("w13", number=1), make_row("", number=2)
+    (sound.encoded,) = backend.encode([("w2", None)])
+    engine.add([failed, sound])
+    run_to_end(engine)
+    assert type(failed.outcome) is OfframpError
+    assert isinstance(sound.outcome, Answer)
+
+
 def test_timing_adds_up_and_is_shared(ticking):
     rows = [make_row(f"w{number}", number=number) for number in range(6)]
     ticking.add(rows)
