@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import options as shared
+from bench import publishing
 from bench.load.generator import Generator
 from bench.load.summary import summarise
 from bench.load.texts import labelled_texts
@@ -222,7 +223,7 @@ def parse() -> Options:
 def main() -> None:
     """Run, show, and end with one JSON object."""
     rows = summary(asyncio.run(measure(parse())))
-    show(rows, Console())
+    show(rows, Console(width=None if Console().is_terminal else publishing.WIDTH))
     print(json.dumps(rows))
 
 

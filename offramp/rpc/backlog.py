@@ -80,8 +80,13 @@ def received_by(make: Callable[[], grpc.aio.Server]) -> tuple[grpc.aio.Server, C
 
 
 def _server_ids() -> set[int]:
-    found = _CHANNELZ.GetServers(channelz_pb2.GetServersRequest(), None)
-    return {server.ref.server_id for server in found.server}
+    found: set[int] = set()
+    while True:  # a page at a time
+        request = channelz_pb2.GetServersRequest(start_server_id=max(found, default=0) + 1)
+        page = _CHANNELZ.GetServers(request, None)
+        found |= {server.ref.server_id for server in page.server}
+        if page.end or not page.server:
+            return found
 
 
 def _calls_started(server_id: int) -> int:
