@@ -19,9 +19,9 @@ _CHANNELZ: Any = vars(channelz)["ChannelzServicer"]
 
 # Asking takes a millisecond under load.
 SAMPLE_SECONDS = 0.2
-# Calls that died in the queue, of clients that vanished say, never come: what was the least in this
-# many seconds, and in as many before, is taken for their number.
-MEMORY_SECONDS = 5.0
+# Calls that gRPC drops from its queue never come: what was the least in this many seconds, and in as
+# many before, is taken for their number. (Those of clients that cancel or vanish are taken in.)
+MEMORY_SECONDS = 30.0
 
 
 class Backlog:
