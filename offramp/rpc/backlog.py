@@ -19,8 +19,8 @@ _CHANNELZ: Any = vars(channelz)["ChannelzServicer"]
 
 # Asking takes a millisecond under load.
 SAMPLE_SECONDS = 0.2
-# Calls that gRPC drops from its queue never come: what was the least in this many seconds, and in as
-# many before, is taken for their number. (Those of clients that cancel or vanish are taken in.)
+# Calls that gRPC drops from its queue never come: what was the least in this many seconds, and in
+# as many before, is taken for their number. (Those of clients that cancel or vanish are taken in.)
 MEMORY_SECONDS = 30.0
 
 
