@@ -166,7 +166,7 @@ def test_small_models_are_exported_too(kind, exported, encoder):
 
 @pytest.mark.parametrize("kind", ["conv", "static"])
 def test_int8_keeps_what_students_pool_whatever_the_padding(kind, exported, encoder):
-    """No range holds padding's -inf, and none is taken of a maximum, which OpenVINO then rounds.
+    """No range is empty for padding's -inf, none is of a maximum, which OpenVINO then rounds.
 
     Looked up in the graph: without VNNI sums of int8 overflow, and answers are off for that.
     """
@@ -176,9 +176,9 @@ def test_int8_keeps_what_students_pool_whatever_the_padding(kind, exported, enco
     ranges = [op for op in graph.get_ops() if op.get_type_name() == "FakeQuantize"]
     assert len(ranges) >= 4
     for op in ranges:
-        of, *bounds = (op.input_value(place).get_node() for place in range(5))
+        of, low, high = (op.input_value(place).get_node() for place in range(3))
         assert of.get_type_name() != "ReduceMax"
-        assert all(np.abs(bound.data).max() < 100 for bound in bounds)
+        assert 0.1 < float(np.max(high.data - low.data)) < 100
 
 
 def test_int8_of_a_student_is_near_fp32(exported, encoder):
