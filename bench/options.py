@@ -138,6 +138,17 @@ def serving_parser(description: str | None, examples: str) -> argparse.ArgumentP
     return found
 
 
+def add_in_flight(parser: argparse.ArgumentParser, *default: int) -> None:
+    """How many callers there are, in turn."""
+    parser.add_argument(
+        "--in-flight",
+        type=lambda written: tuple(int(number) for number in _names(written)),
+        default=default,
+        metavar="N,N",
+        help=f"callers (default: {','.join(map(str, default))})",
+    )
+
+
 def add_out(parser: argparse.ArgumentParser) -> None:
     """Where the tables of a command land."""
     parser.add_argument(

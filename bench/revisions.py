@@ -204,13 +204,7 @@ def parse() -> Options:
         metavar="DIR,DIR",
         help="checkouts; changes are against the first",
     )
-    add(
-        "--in-flight",
-        type=lambda written: tuple(int(number) for number in written.split(",")),
-        default=(64,),
-        metavar="N,N",
-        help="callers (default: 64)",
-    )
+    shared.add_in_flight(parser, 64)
     add("--rounds", type=int, default=6, metavar="N", help="turns of each (default: 6)")
     add("--seconds", type=float, default=6.0, help="of every turn (default: 6)")
     options = Options(**vars(parser.parse_args()))

@@ -108,7 +108,9 @@ def served(manifest: Manifest, options: Options, precision: str) -> Served:
         options.loss,
     )
     if place is None:
-        raise OfframpError(f"no cascade of {options.bundle} keeps --loss {options.loss}")
+        raise OfframpError(
+            f"no cascade of {options.bundle} keeps --loss {options.loss}; allow more"
+        )
     spec, cascade = manifest.tiers[-1], cascades[place]
     thresholds = cascade.thresholds[-len(spec.exits) :]
     plan = StagePlan(thresholds, len(spec.exits) - 1, cascade.measure)
@@ -207,13 +209,7 @@ def parse() -> Options:
     parser = shared.serving_parser(__doc__, EXAMPLES)
     add = parser.add_argument
     add("--loss", type=float, default=0.0, help="accuracy that may be lost, a share (default: 0)")
-    add(
-        "--in-flight",
-        type=lambda written: tuple(int(number) for number in written.split(",")),
-        default=(64, 256, 1000),
-        metavar="N,N",
-        help="callers (default: 64,256,1000)",
-    )
+    shared.add_in_flight(parser, 64, 256, 1000)
     add(
         "--backends",
         type=lambda written: tuple(written.split(",")),
