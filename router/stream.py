@@ -2,7 +2,8 @@
 
 Nagle's rule (RFC 896) forms the messages: what comes while the tier has not answered any item of
 the last message gathers for the next one, so that the busier router and tier are, the more items
-share a message, and with it a batch. Nothing waits for a tier that has nothing to do.
+share a message, and with it a batch. Where processors are short, more gather (`gathering.py`).
+Nothing waits for a tier that has nothing to do while a processor is idle.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -20,10 +21,11 @@ import grpc
 from offramp.errors import DeadlineError, OverloadedError, TierUnavailableError
 from offramp.rpc import wire
 from offramp.v1 import common_pb2, tier_pb2
+from router.gathering import Gathering
 
 MAX_ITEMS_PER_MESSAGE = 256
 MAX_BYTES_PER_MESSAGE = 1024 * 1024
-# What gathers for a message waits so long at the most: a tier may take longer for a hard text.
+# The first item of a message waits so long at the most: a tier may take longer for a hard text.
 MOST_HELD_SECONDS = 0.02
 MAX_TIMEOUT_MS = 2**32 - 1
 
@@ -69,9 +71,10 @@ class Flight:
 class InferStream:
     """Items in flight on one Infer call at a time; outlives the calls that carry them."""
 
-    def __init__(self, name: str, max_in_flight: int) -> None:
+    def __init__(self, name: str, max_in_flight: int, gathering: Gathering) -> None:
         self._name = name
         self._max_in_flight = max_in_flight
+        self._gathering = gathering
         self._ids = itertools.count(1)
         self._flights: dict[int, Flight] = {}
         self._in_background = 0
@@ -79,7 +82,9 @@ class InferStream:
         self._cancelled: list[int] = []
         # Items of the last message, as long as the tier has answered none of them.
         self._unanswered: frozenset[int] = frozenset()
-        self._held: asyncio.TimerHandle | None = None
+        # Whether the first item that waits has done so for long enough, and what will say so.
+        self._overdue = False
+        self._timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._lost: str | None = "not connected yet"
 
@@ -133,7 +138,10 @@ class InferStream:
         flight = Flight(next(self._ids), content, plan, patience, future, background)
         self._flights[flight.id] = flight
         self._in_background += background
+        self._gathering.under_way += not background
         self._waiting.append(flight)
+        if len(self._waiting) == 1:
+            self._gather()
         self._wake.set()
         return flight
 
@@ -148,8 +156,10 @@ class InferStream:
         flight = self._flights.pop(flight_id, None)
         if flight is not None:
             self._in_background -= flight.background
+            self._gathering.under_way -= not flight.background
         if flight_id in self._unanswered:
-            self._hold(())
+            self._unanswered = frozenset()
+            self._wake.set()
         return flight
 
     def _expire(self, flight: Flight) -> None:
@@ -187,11 +197,13 @@ class InferStream:
             if not flight.future.done():
                 message = f"tier {self._name!r} was lost: {reason}"
                 flight.future.set_exception(TierUnavailableError(message))
+        self._gathering.under_way -= len(self._flights) - self._in_background
         self._flights.clear()
         self._in_background = 0
         self._waiting.clear()
         self._cancelled.clear()
-        self._hold(())
+        self._unanswered = frozenset()
+        self._gather()
 
     async def _write(self, call: InferCall) -> None:
         while True:
@@ -201,9 +213,11 @@ class InferStream:
                 await call.write(self._next_message())
 
     def _items_may_go(self) -> bool:
-        """Whether what waits is to wait no longer: the tier answers, or a message is full."""
-        held = self._unanswered and len(self._waiting) < MAX_ITEMS_PER_MESSAGE
-        return bool(self._waiting) and not held
+        """Whether what waits is to wait no longer."""
+        count = len(self._waiting)
+        if self._overdue or count >= MAX_ITEMS_PER_MESSAGE:
+            return count > 0
+        return not self._unanswered and count >= self._gathering.enough()
 
     def _next_message(self) -> tier_pb2.InferRequest:
         """As many items as may go now and a message may hold, and all cancellations."""
@@ -222,20 +236,23 @@ class InferStream:
                 flight.sent = True
                 message.items.append(_item(flight, now))
         # An audit is answered when nothing else is to be: nothing waits for that.
-        self._hold(item.id for item in message.items if not item.background)
+        self._unanswered = frozenset(item.id for item in message.items if not item.background)
+        self._gather()
         return message
 
-    def _hold(self, ids: Iterable[int]) -> None:
-        """Let items gather until one of `ids` is answered; at once where there are none."""
-        self._unanswered = frozenset(ids)
-        if self._held is not None:
-            self._held.cancel()
-        self._held = None
-        if self._unanswered:
+    def _gather(self) -> None:
+        """Begin with the next message: what waits first now waits no longer than the limit."""
+        self._overdue = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiting:
             loop = asyncio.get_running_loop()
-            self._held = loop.call_later(MOST_HELD_SECONDS, self._hold, ())
-        else:
-            self._wake.set()
+            self._timer = loop.call_later(MOST_HELD_SECONDS, self._due)
+
+    def _due(self) -> None:
+        self._overdue = True
+        self._wake.set()
 
     async def _read(self, call: InferCall) -> None:
         async for response in call:

@@ -14,9 +14,11 @@ import grpc
 
 from offramp.bundle import DEFAULT_PRECISION
 from offramp.errors import BundleError, ConfigError
+from offramp.process.contention import Contention
 from offramp.rpc import wire
 from offramp.v1 import tier_pb2, tier_pb2_grpc
 from router.config import RouterSettings, TierSettings, TierTls
+from router.gathering import Gathering
 from router.route import CostTable, Route
 from router.stream import InferCall, InferStream, why
 
@@ -73,11 +75,11 @@ class Tier:
     """
 
     def __init__(
-        self, name: str, settings: TierSettings, expectation: Expectation, max_in_flight: int
+        self, name: str, settings: TierSettings, expectation: Expectation, stream: InferStream
     ) -> None:
         self.name = name
         self.address = settings.address
-        self.stream = InferStream(name, max_in_flight)
+        self.stream = stream
         self.description: Description | None = None
         self._credentials = _credentials(name, settings.tls)
         self._expectation = expectation
@@ -224,10 +226,10 @@ def make_tiers(settings: RouterSettings, routes: Iterable[Route]) -> Tiers:
                     f"routes.{route.name}.tiers: tier {tier.name!r} already serves another bundle; "
                     "a tier serves one bundle, add one under `tiers`"
                 )
-    limit = settings.limits.max_in_flight
+    limit, gathering = settings.limits.max_in_flight, Gathering(Contention().share)
     return Tiers(
         {
-            name: Tier(name, settings.tiers[name], expected, limit)
+            name: Tier(name, settings.tiers[name], expected, InferStream(name, limit, gathering))
             for name, expected in expectations.items()
         }
     )

@@ -12,6 +12,7 @@ import pytest
 from offramp.errors import DeadlineError, TierUnavailableError
 from offramp.v1 import common_pb2, tier_pb2
 from router import stream as streams
+from router.gathering import Gathering
 from router.stream import InferStream, Patience
 
 
@@ -50,10 +51,15 @@ def no_limit(monkeypatch):
     monkeypatch.setattr(streams, "MOST_HELD_SECONDS", 3600.0)
 
 
+def stream_to(tier: str, gathering: Gathering | None = None) -> InferStream:
+    """A stream of a router that never waits for a processor, unless `gathering` says otherwise."""
+    return InferStream(tier, 1000, gathering or Gathering(lambda: 0.0))
+
+
 @asynccontextmanager
-async def carried():
+async def carried(gathering: Gathering | None = None):
     """A stream with a call that carries it."""
-    stream, call = InferStream("small", 1000), Call()
+    stream, call = stream_to("small", gathering), Call()
     carrying = asyncio.create_task(stream.carry(call))
     await settled()
     try:
@@ -183,8 +189,61 @@ async def test_nothing_waits_for_an_audit():
         assert call.texts == [["audit"], ["a"]]
 
 
+@pytest.fixture
+def short():
+    """What a router gathers whose processors are all busy."""
+    return Gathering(lambda: 0.5)
+
+
+async def test_while_processors_are_short_a_quarter_of_what_is_under_way_gathers(short):
+    short.under_way = 5  # at other tiers
+    async with carried(short) as (stream, call):
+        await send(stream, "a")
+        assert call.texts == []
+        await send(stream, "b")
+        assert call.texts == [["a", "b"]]
+        call.answer(1)  # eight will be under way, two of them gather
+        await send(stream, "c")
+        assert call.texts == [["a", "b"]]
+        await send(stream, "d")
+        assert call.texts == [["a", "b"], ["c", "d"]]
+
+
+async def test_one_text_alone_waits_for_nobody_however_short_processors_are(short):
+    async with carried(short) as (stream, call):
+        (task,) = await send(stream, "a")
+        call.answer(1)
+        await task
+        assert call.texts == [["a"]]
+        assert short.under_way == 0
+
+
+async def test_what_gathers_waits_no_longer_than_the_limit(short, monkeypatch):
+    monkeypatch.setattr(streams, "MOST_HELD_SECONDS", 0.01)
+    short.under_way = 100
+    async with carried(short) as (stream, call):
+        await send(stream, "a")
+        async with asyncio.timeout(20):
+            while not call.messages:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        assert call.texts == [["a"]]
+
+
+async def test_what_is_cancelled_lost_or_an_audit_is_not_under_way(short):
+    short.under_way = 3
+    async with carried(short) as (stream, _):
+        await send(stream, "audit", background=True)
+        tasks = await send(stream, "a", "b")
+        assert short.under_way == 5
+        tasks[0].cancel()
+        await settled()
+        assert short.under_way == 4
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert short.under_way == 3
+
+
 async def test_after_a_loss_the_next_call_begins_afresh():
-    stream, call = InferStream("small", 1000), Call()
+    stream, call = stream_to("small"), Call()
     carrying = asyncio.create_task(stream.carry(call))
     await settled()
     tasks = await send(stream, "a")
