@@ -66,6 +66,10 @@ class Backend(ABC, Generic[State]):
     def begin(self, rows: Sequence[Encoded]) -> list[State]:
         """States from which stage 0 can be run, one per row."""
 
+    def shape(self, rows: int, tokens: int) -> tuple[int, int]:
+        """Rows and tokens that a batch is filled up to before a stage runs: here, none."""
+        return rows, tokens
+
     @abstractmethod
     def run_stage(
         self, stage: int, rows: Sequence[State]

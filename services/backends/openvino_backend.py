@@ -132,12 +132,16 @@ class OpenVinoBackend(Backend[ArrayRow]):
         by_token: Any = (batch.ids,) if batch.type_ids is None else (batch.ids, batch.type_ids)
         return Batch(by_token, (), batch.lengths).rows()
 
+    def shape(self, rows: int, tokens: int) -> tuple[int, int]:
+        """One of the few that stages are compiled for."""
+        return shapes.next_up(rows, tokens, self._encoder.max_tokens)
+
     def run_stage(
         self, stage: int, rows: Sequence[ArrayRow]
     ) -> tuple[list[ArrayRow], NDArray[np.float32]]:
         """Bring the rows together, without copies where they already are, and run the stage."""
         batch = batching.gather(rows, NumpyRows())
-        shape = shapes.next_up(len(rows), int(batch.lengths.max()), self._encoder.max_tokens)
+        shape = self.shape(len(rows), int(batch.lengths.max()))
         batch = Batch(
             tuple(shapes.filled(array, shape) for array in batch.by_token),
             tuple(shapes.filled(array, shape[:1]) for array in batch.by_row),

@@ -8,6 +8,7 @@ thousands of batches, and memory for good. So they are filled up to the next of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ def next_up(rows: int, tokens: int, max_tokens: int) -> tuple[int, int]:
     )
 
 
+@cache  # the engine asks for all sizes whenever it parts waiting rows into batches
 def _step_up(size: int, least: int) -> int:
     octave = (1 << (size - 1).bit_length()) // 2  # sizes above it, up to its double
     step = max(least, octave // PER_OCTAVE)

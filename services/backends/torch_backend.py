@@ -86,6 +86,12 @@ class TorchBackend(Backend[TorchRow]):
         states = self._network.embed(self._tensor(batch.ids), self._tensor(batch.mask), types)
         return _batch(states, batch.lengths).rows()
 
+    def shape(self, rows: int, tokens: int) -> tuple[int, int]:
+        """One of the few that stages are recorded in; as it is where none are."""
+        if self._recorded is None:
+            return rows, tokens
+        return shapes.next_up(rows, tokens, self._encoder.max_tokens)
+
     @torch.inference_mode()
     def run_stage(
         self, stage: int, rows: Sequence[TorchRow]
@@ -96,8 +102,7 @@ class TorchBackend(Backend[TorchRow]):
         if self._recorded is None:
             states, logits = self._network.run_stage(stage, states)
         else:
-            longest = int(batch.lengths.max())
-            shape = shapes.next_up(len(rows), longest, self._encoder.max_tokens)
+            shape = self.shape(len(rows), int(batch.lengths.max()))
             states, logits = self._recorded.run_stage(stage, fitted(states, shape))
         lengths = self._network.lengths_after(stage, torch.from_numpy(batch.lengths)).numpy()
         return _batch(states, lengths).rows(), logits[: len(rows)].float().cpu().numpy()

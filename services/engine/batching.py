@@ -1,13 +1,14 @@
 """Which waiting rows run together: batches of similar length, as few as pay, by measured cost.
 
-A batch is padded to its longest row, so a long text makes short ones pay; a batch of its own costs
-the start of another one. What is cheaper depends on the stage and on the hardware: the curves that
-the warm-up measured say it.
+A batch is padded to its longest row, so a long text makes short ones pay, and filled up to a shape
+that the backend has; a batch of its own costs the start of another one. What is cheaper depends on
+the stage and on the hardware: the curves that the warm-up measured say it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,22 +20,35 @@ from services.engine.stage_clock import StageCurve
 # one shape again and again, do not hold these.
 STEP_SECONDS = 0.0015
 
+# The rows and tokens that a batch of some rows and tokens is filled up to. Each depends on its own.
+Shape: TypeAlias = Callable[[int, int], tuple[int, int]]
 
-def sizes(tokens: Sequence[int], most: int, curves: Sequence[StageCurve]) -> list[int]:
+
+def as_it_is(rows: int, tokens: int) -> tuple[int, int]:
+    """Where nothing is filled up."""
+    return rows, tokens
+
+
+def sizes(
+    tokens: Sequence[int],
+    most: int,
+    curves: Sequence[StageCurve],
+    shape: Shape = as_it_is,
+) -> list[int]:
     """Rows of each batch, in order, for waiting rows of so many tokens (N,), shortest first.
 
     curves: of the stage and of those behind it, which the survivors of a batch run through before
-        the next one begins: a batch more is begun in all of them.
+        the next one begins: a batch more is begun in all of them.  shape: what they fill up to.
 
     The cheapest way to part them into batches of at most `most` rows, all things tried (dynamic
     programming over where the next batch ends). Where several cost the same, the fewest batches.
     """
     if tokens[0] == tokens[-1]:
         return _full(len(tokens), most)
-    longest = np.asarray(tokens)
+    longest = np.array([shape(1, length)[1] for length in tokens])
     start = np.sum([STEP_SECONDS + curve.start(longest) for curve in curves], axis=0)
     each = curves[0].each(longest)
-    counts = np.arange(1, most + 1)
+    counts = np.array([shape(count, 1)[0] for count in range(1, most + 1)])
     # What rows i, i + 1, ... cost from here on, and how many of them the first batch takes.
     cost = np.zeros(len(tokens) + 1)
     first = np.zeros(len(tokens), dtype=np.intp)

@@ -81,8 +81,8 @@ class Engine:
     def expect(self, curves: Sequence[StageCurve]) -> None:
         """Schedule by what the stages were measured to take, one curve per stage."""
         self.stage_clock = StageClock(curves)
-        self._scheduler.expect(curves)
-        self._background.expect(curves)
+        for scheduler in (self._scheduler, self._background):
+            scheduler.expect(curves, self.backend.shape)
 
     @property
     def max_batch(self) -> int:

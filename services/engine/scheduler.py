@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 
 from services.engine import batching, merging
+from services.engine.batching import Shape
 from services.engine.row import Row
 from services.engine.stage_clock import StageCurve
 
@@ -29,6 +30,7 @@ class Scheduler:
     def __init__(self, stages: int, max_batch: int) -> None:
         self.max_batch = max_batch
         self._curves: Sequence[StageCurve] = [StageCurve()] * stages
+        self._shape: Shape = batching.as_it_is
         self._arrivals: deque[Row] = deque()
         self._queues: list[deque[Row]] = [deque() for _ in range(stages)]
         # By stage, batches made from the head of its queue; that of the oldest row comes first.
@@ -37,9 +39,13 @@ class Scheduler:
         self._overtaken = [0] * stages
         self._earliest_deadline = math.inf
 
-    def expect(self, curves: Sequence[StageCurve]) -> None:
-        """Schedule by what the stages were measured to take, one curve per stage."""
+    def expect(self, curves: Sequence[StageCurve], shape: Shape = batching.as_it_is) -> None:
+        """Schedule by what the stages were measured to take, one curve per stage.
+
+        shape: what batches are filled up to.
+        """
         self._curves = tuple(curves)
+        self._shape = shape
 
     def arrive(self, rows: Iterable[Row]) -> None:
         """Take in rows that are not tokenised yet."""
@@ -120,7 +126,7 @@ class Scheduler:
         rows = iter(head)
         batches = [
             list(islice(rows, size))
-            for size in batching.sizes(tokens, self.max_batch, self._curves[stage:])
+            for size in batching.sizes(tokens, self.max_batch, self._curves[stage:], self._shape)
         ]
         return sorted(batches, key=lambda batch: min(age[row] for row in batch))
 

@@ -1,7 +1,7 @@
 """Which rows run together."""
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from offramp.decision.cost import CostCurve
@@ -19,13 +19,18 @@ curves = st.builds(
 PER_TOKEN = StageCurve(CostCurve(0.02, 0.001), CostCurve(0.02 / 32, 0.001), full=32)
 
 
-def cost(tokens, sizes, curves):
+def in_steps(rows, tokens):
+    """Batches are filled up to threes of rows and eights of tokens."""
+    return -(-rows // 3) * 3, -(-tokens // 8) * 8
+
+
+def cost(tokens, sizes, curves, shape):
     """What the batches take, one after the other."""
     found, row = 0.0, 0
     for size in sizes:
         row += size
-        longest = tokens[row - 1]
-        found += curves[0].seconds(size, longest) + STEP_SECONDS * len(curves)
+        filled, longest = shape(size, tokens[row - 1])
+        found += curves[0].seconds(filled, longest) + STEP_SECONDS * len(curves)
         found += sum(float(curve.start(longest)) for curve in curves[1:])
     return found
 
@@ -43,13 +48,24 @@ def partings(rows, most):
     tokens=st.lists(st.integers(1, 60), min_size=1, max_size=8).map(sorted),
     most=st.integers(1, 5),
     stages=st.lists(curves, min_size=1, max_size=3),
+    shape=st.sampled_from([batching.as_it_is, in_steps]),
 )
-def test_no_other_parting_is_cheaper(tokens, most, stages):
-    found = batching.sizes(tokens, most, stages)
+def test_no_other_parting_is_cheaper(tokens, most, stages, shape):
+    assume(shape is batching.as_it_is or tokens[0] < tokens[-1])  # full batches, without asking
+    found = batching.sizes(tokens, most, stages, shape)
     assert sum(found) == len(tokens)
     assert all(1 <= size <= most for size in found)
-    cheapest = min(cost(tokens, sizes, stages) for sizes in partings(len(tokens), most))
-    assert cost(tokens, found, stages) == pytest.approx(cheapest)
+    cheapest = min(cost(tokens, sizes, stages, shape) for sizes in partings(len(tokens), most))
+    assert cost(tokens, found, stages, shape) == pytest.approx(cheapest)
+
+
+def test_a_row_that_would_be_filled_up_to_many_runs_by_itself():
+    def eights(rows, tokens):
+        return -(-rows // 8) * 8, tokens
+
+    lengths = list(range(20, 29))
+    assert batching.sizes(lengths, 32, [PER_TOKEN]) == [9]
+    assert batching.sizes(lengths, 32, [PER_TOKEN], eights) in ([8, 1], [1, 8])
 
 
 def test_a_long_text_does_not_make_short_ones_pay():
