@@ -87,7 +87,7 @@ def test_tables_of_load_come_from_real_services(
 ) -> None:
     arguments = ["--data", data, "--bundle", str(exported_bundle)]
     arguments += ["--seconds", "1", "--multiples", "0.5", "--in-flight", "1,8"]
-    arguments += ["--requests", "50", "--crowd", "500"]
+    arguments += ["--requests", "50", "--crowd", "500", "--calls-in-flight", "8"]
     run("bench.load.tables", *arguments, "--out", str(tmp_path))
     found = json.loads((tmp_path / "engine.json").read_text())["sets"]
     goodput = found["load, goodput: reviews"]
@@ -97,8 +97,11 @@ def test_tables_of_load_come_from_real_services(
     assert all(level["rows"]["small"] >= 1 for level in flight["levels"])
     assert set(flight["crowd"]["errors"]) <= {"OVERLOADED"}
     assert sum(flight["crowd"]["errors"].values()) + flight["crowd"]["answered"] == 550
+    runs = found["load, calls: reviews"]["runs"]
+    assert len({run["way"] for run in runs}) == 3
+    assert all(run["throughput"] > 0 for run in runs)
     assert found["load, idle: reviews"]["times_in_process"] > 0
     assert found["load, memory: reviews"]["memory_mb"]
     page = (tmp_path / "engine.md").read_text()
-    titles = ("Goodput", "Texts in flight", "Rows to a batch", "One text at a time", "Memory")
-    assert all(f"## {title}" in page for title in titles)
+    titles = "Goodput|Texts in flight|Rows to a batch|Ways to ask|One text at a time|Memory"
+    assert all(f"## {title}" in page for title in titles.split("|"))

@@ -1,8 +1,9 @@
-"""Tables of load on the real services: goodput, many in flight, an idle service, memory.
+"""Tables of load on the real services: goodput, many in flight, ways to ask, idle, memory.
 
 goodput:   answers within the objective as ever more texts arrive, beside full depth (4 minutes)
 in-flight: cost per answer and rows to a batch from 1 to 2,000 texts in flight; beyond what is
            taken, how soon the rest are refused (2 minutes)
+calls:     a call per text, one stream, or calls of many texts (3 minutes)
 idle:      latency of a text alone, beside its stages called directly (seconds)
 memory:    of every process over 200,000 answers (as long as they take)
 
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from bench import engine
 from bench import options as shared
-from bench.load.tables import goodput, idle, in_flight, memory
+from bench.load.tables import calls, goodput, idle, in_flight, memory
 from bench.load.tables.setting import Setting
 from bench.load.texts import labelled_texts
 from bench.publishing import Part
@@ -49,6 +50,7 @@ class Options:
     objective_ms: float
     multiples: tuple[float, ...]
     in_flight: tuple[int, ...]
+    calls_in_flight: tuple[int, ...]
     crowd: int
     requests: int
     seed: int
@@ -59,6 +61,7 @@ TABLES: dict[str, Callable[[Setting, Options], Awaitable[Part]]] = {
     "idle": lambda setting, _: idle.measure(setting),
     "goodput": lambda setting, o: goodput.measure(setting, o.seconds, o.multiples),
     "in-flight": lambda setting, o: in_flight.measure(setting, o.seconds, o.in_flight, o.crowd),
+    "calls": lambda setting, o: calls.measure(setting, o.seconds, o.calls_in_flight),
     "memory": lambda setting, o: memory.measure(setting, o.requests),
 }
 
@@ -103,6 +106,13 @@ def parse() -> Options:
         default=in_flight.LEVELS,
         metavar="N,…",
         help="callers of each run (default: 1 to 2,000)",
+    )
+    add(
+        "--calls-in-flight",
+        type=_numbers(int),
+        default=calls.IN_FLIGHT,
+        metavar="N,…",
+        help="texts in flight for the ways to ask (default: 64,1024)",
     )
     add(
         "--crowd",

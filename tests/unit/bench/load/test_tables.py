@@ -7,7 +7,7 @@ import pytest
 
 from bench.load.generator import Sent
 from bench.load.summary import summarise
-from bench.load.tables import goodput, idle, in_flight, memory
+from bench.load.tables import calls, goodput, idle, in_flight, memory
 from bench.load.tables.__main__ import TABLES, _numbers
 from bench.load.tables.setting import Setting
 from bench.load.usage import Usage, batch_sizes, spent
@@ -123,3 +123,14 @@ def test_tables_are_chosen_by_name():
     assert read("idle,memory") == ("idle", "memory")
     with pytest.raises(Exception, match="there is idle, goodput"):
         read("speed")
+
+
+def test_ways_to_ask_are_compared_by_the_medians_of_their_runs():
+    found = [
+        calls.Run(64, way, 100.0 + n, {"small": 1.0 * n, "router": 2.0})
+        for n in (1, 2, 30)
+        for way in calls.WAYS
+    ]
+    (table,) = calls.part(SETTING, found).tables
+    assert [row[3:] for row in table.rows] == [["102", "2.00", "2.00", "4.00"]] * len(calls.WAYS)
+    assert all(len(row) == len(table.columns) for row in table.rows)
