@@ -27,6 +27,8 @@ MAX_ITEMS_PER_MESSAGE = 256
 MAX_BYTES_PER_MESSAGE = 1024 * 1024
 # The first item of a message waits so long at the most: a tier may take longer for a hard text.
 MOST_HELD_SECONDS = 0.02
+# And no item longer than this share of the time that it has.
+MOST_HELD_SHARE = 0.1
 MAX_TIMEOUT_MS = 2**32 - 1
 
 
@@ -82,7 +84,7 @@ class InferStream:
         self._cancelled: list[int] = []
         # Items of the last message, as long as the tier has answered none of them.
         self._unanswered: frozenset[int] = frozenset()
-        # Whether the first item that waits has done so for long enough, and what will say so.
+        # Whether an item has waited for long enough, and what will say so.
         self._overdue = False
         self._timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
@@ -140,8 +142,8 @@ class InferStream:
         self._in_background += background
         self._gathering.under_way += not background
         self._waiting.append(flight)
-        if len(self._waiting) == 1:
-            self._gather()
+        left = max(0.0, patience.answer_by - time.monotonic())
+        self._go_within(min(MOST_HELD_SECONDS, MOST_HELD_SHARE * left))
         self._wake.set()
         return flight
 
@@ -241,14 +243,22 @@ class InferStream:
         return message
 
     def _gather(self) -> None:
-        """Begin with the next message: what waits first now waits no longer than the limit."""
+        """Begin with the next message."""
         self._overdue = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._waiting:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(MOST_HELD_SECONDS, self._due)
+            self._go_within(MOST_HELD_SECONDS)
+
+    def _go_within(self, seconds: float) -> None:
+        """Let what waits go then at the latest."""
+        loop = asyncio.get_running_loop()
+        when = loop.time() + seconds
+        if self._timer is None or when < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.call_at(when, self._due)
 
     def _due(self) -> None:
         self._overdue = True

@@ -229,6 +229,17 @@ async def test_what_gathers_waits_no_longer_than_the_limit(short, monkeypatch):
         assert call.texts == [["a"]]
 
 
+async def test_a_text_with_little_time_waits_for_no_company(short):
+    short.under_way = 100
+    async with carried(short) as (stream, call):
+        await send(stream, "a", seconds=3600.0)
+        await send(stream, "b", seconds=0.2)  # a tenth of it is far less than an hour
+        async with asyncio.timeout(20):
+            while not call.messages:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        assert call.texts == [["a", "b"]]
+
+
 async def test_what_is_cancelled_lost_or_an_audit_is_not_under_way(short):
     short.under_way = 3
     async with carried(short) as (stream, _):
