@@ -71,6 +71,17 @@ def test_few_rows_are_parted_by_length_where_padding_costs_more_than_a_batch(sta
     assert scheduler.idle
 
 
+def test_the_shapes_that_batches_are_filled_up_to_count():
+    curve = StageCurve(CostCurve(0.0, 0.001), CostCurve(0.0, 0.001), full=8)
+    found = []
+    for shape in (lambda rows, tokens: (rows, tokens), lambda rows, tokens: (rows, 64)):
+        scheduler = Scheduler(1, max_batch=8)
+        scheduler.expect([curve], shape)
+        scheduler.ready(0, [make_row(number, tokens=5 + 40 * (number % 2)) for number in range(4)])
+        found.append(len(take(scheduler)[1]))
+    assert found == [2, 4]  # where all are filled up to one length, parting them saves nothing
+
+
 @given(
     lengths=st.lists(st.integers(1, 60), min_size=1, max_size=120),
     max_batch=st.integers(1, 6),
