@@ -29,6 +29,21 @@ class Gathering:
     def __init__(self, contention: Callable[[], float]) -> None:
         self.under_way = 0
         self._contention = contention
+        self._watching: list[Callable[[], None]] = []
+
+    def watch(self, fewer: Callable[[], None]) -> None:
+        """Have `fewer` called whenever fewer items are under way: what gathers may be enough."""
+        self._watching.append(fewer)
+
+    def begin(self) -> None:
+        """Count an item."""
+        self.under_way += 1
+
+    def end(self, items: int = 1) -> None:
+        """Count items no more."""
+        self.under_way -= items
+        for fewer in self._watching:
+            fewer()
 
     def enough(self) -> int:
         """Items that a message goes with."""

@@ -9,7 +9,9 @@ Nothing waits for a tier that has nothing to do while a processor is idle.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator
@@ -59,7 +61,7 @@ class Patience:
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """One item under way."""
+    """One item under way. go_by: until when it may wait for company, on the event loop's clock."""
 
     id: int
     content: Content
@@ -67,6 +69,7 @@ class Flight:
     patience: Patience
     future: asyncio.Future[tier_pb2.InferAnswer]
     background: bool
+    go_by: float
     sent: bool = False
 
 
@@ -84,11 +87,14 @@ class InferStream:
         self._cancelled: list[int] = []
         # Items of the last message, as long as the tier has answered none of them.
         self._unanswered: frozenset[int] = frozenset()
-        # Whether an item has waited for long enough, and what will say so.
+        # When the first of the items that wait has waited for long enough, whether it has, and what
+        # will say so.
+        self._due_at = math.inf
         self._overdue = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._wake = asyncio.Event()
         self._lost: str | None = "not connected yet"
+        gathering.watch(self._look)
 
     @property
     def in_flight(self) -> int:
@@ -136,32 +142,45 @@ class InferStream:
             raise OverloadedError(
                 f"{self._max_in_flight} items are in flight to tier {self._name!r}; try again soon"
             )
-        future = asyncio.get_running_loop().create_future()
-        flight = Flight(next(self._ids), content, plan, patience, future, background)
-        self._flights[flight.id] = flight
-        self._in_background += background
-        self._gathering.under_way += not background
-        self._waiting.append(flight)
+        loop = asyncio.get_running_loop()
         left = max(0.0, patience.answer_by - time.monotonic())
-        self._go_within(min(MOST_HELD_SECONDS, MOST_HELD_SHARE * left))
-        self._wake.set()
+        go_by = loop.time() + min(MOST_HELD_SECONDS, MOST_HELD_SHARE * left)
+        flight = Flight(
+            next(self._ids), content, plan, patience, loop.create_future(), background, go_by
+        )
+        self._flights[flight.id] = flight
+        if background:
+            self._in_background += 1
+        else:
+            self._gathering.begin()
+        self._waiting.append(flight)
+        self._go_by(go_by)
+        self._look()
         return flight
 
     def _drop(self, flight: Flight) -> None:
         """Forget an item; the tier is told where it still has it."""
-        if self._landed(flight.id) is not None and flight.sent:
+        if self._landed(flight.id) is None:
+            return
+        if flight.sent:
             self._cancelled.append(flight.id)
             self._wake.set()
+        else:
+            with contextlib.suppress(ValueError):  # its time was up when its message was written
+                self._waiting.remove(flight)
+            self._gather()
 
     def _landed(self, flight_id: int) -> Flight | None:
         """Take an item off those in flight; None where it was already."""
         flight = self._flights.pop(flight_id, None)
         if flight is not None:
-            self._in_background -= flight.background
-            self._gathering.under_way -= not flight.background
+            if flight.background:
+                self._in_background -= 1
+            else:
+                self._gathering.end()
         if flight_id in self._unanswered:
             self._unanswered = frozenset()
-            self._wake.set()
+            self._look()
         return flight
 
     def _expire(self, flight: Flight) -> None:
@@ -199,20 +218,23 @@ class InferStream:
             if not flight.future.done():
                 message = f"tier {self._name!r} was lost: {reason}"
                 flight.future.set_exception(TierUnavailableError(message))
-        self._gathering.under_way -= len(self._flights) - self._in_background
+        landed = len(self._flights) - self._in_background
         self._flights.clear()
         self._in_background = 0
         self._waiting.clear()
         self._cancelled.clear()
         self._unanswered = frozenset()
         self._gather()
+        self._gathering.end(landed)
 
     async def _write(self, call: InferCall) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._cancelled or self._items_may_go():
-                await call.write(self._next_message())
+            while (items_go := self._items_may_go()) or self._cancelled:
+                message = self._next_message(items_go)
+                if message.items or message.cancelled_ids:
+                    await call.write(message)
 
     def _items_may_go(self) -> bool:
         """Whether what waits is to wait no longer."""
@@ -221,11 +243,16 @@ class InferStream:
             return count > 0
         return not self._unanswered and count >= self._gathering.enough()
 
-    def _next_message(self) -> tier_pb2.InferRequest:
-        """As many items as may go now and a message may hold, and all cancellations."""
+    def _look(self) -> None:
+        """See whether what waits may go."""
+        if self._items_may_go():
+            self._wake.set()
+
+    def _next_message(self, items_go: bool) -> tier_pb2.InferRequest:
+        """All cancellations and, if items go, as many as a message may hold."""
         message = tier_pb2.InferRequest(cancelled_ids=self._cancelled)
         self._cancelled.clear()
-        if not self._items_may_go():
+        if not items_go:
             return message
         now, size = time.monotonic(), 0
         while self._waiting and len(message.items) < MAX_ITEMS_PER_MESSAGE:
@@ -238,27 +265,26 @@ class InferStream:
                 flight.sent = True
                 message.items.append(_item(flight, now))
         # An audit is answered when nothing else is to be: nothing waits for that.
-        self._unanswered = frozenset(item.id for item in message.items if not item.background)
+        if message.items:
+            self._unanswered = frozenset(item.id for item in message.items if not item.background)
         self._gather()
         return message
 
     def _gather(self) -> None:
-        """Begin with the next message."""
-        self._overdue = False
+        """Wait no longer than what waits now may."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._due_at, self._overdue, self._timer = math.inf, False, None
         if self._waiting:
-            self._go_within(MOST_HELD_SECONDS)
+            self._go_by(min(flight.go_by for flight in self._waiting))
 
-    def _go_within(self, seconds: float) -> None:
-        """Let what waits go then at the latest."""
-        loop = asyncio.get_running_loop()
-        when = loop.time() + seconds
-        if self._timer is None or when < self._timer.when():
+    def _go_by(self, when: float) -> None:
+        """Let what waits go then at the latest, on the event loop's clock."""
+        if when < self._due_at:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = loop.call_at(when, self._due)
+            self._due_at = when
+            self._timer = asyncio.get_running_loop().call_at(when, self._due)
 
     def _due(self) -> None:
         self._overdue = True

@@ -43,7 +43,7 @@ def sizes(
     The cheapest way to part them into batches of at most `most` rows, all things tried (dynamic
     programming over where the next batch ends). Where several cost the same, the fewest batches.
     """
-    if tokens[0] == tokens[-1]:
+    if tokens[0] == tokens[-1] and shape is as_it_is:
         return _full(len(tokens), most)
     longest = np.array([shape(1, length)[1] for length in tokens])
     start = np.sum([STEP_SECONDS + curve.start(longest) for curve in curves], axis=0)

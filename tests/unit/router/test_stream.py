@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import uvloop
 
 from offramp.errors import DeadlineError, TierUnavailableError
 from offramp.v1 import common_pb2, tier_pb2
@@ -233,11 +234,46 @@ async def test_a_text_with_little_time_waits_for_no_company(short):
     short.under_way = 100
     async with carried(short) as (stream, call):
         await send(stream, "a", seconds=3600.0)
-        await send(stream, "b", seconds=0.2)  # a tenth of it is far less than an hour
+        await send(stream, "b", seconds=5.0)  # a tenth of it is far less than an hour
         async with asyncio.timeout(20):
             while not call.messages:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
         assert call.texts == [["a", "b"]]
+
+
+async def test_what_gathers_goes_as_soon_as_nobody_else_is_under_way(short):
+    for _ in range(4):  # at other tiers
+        short.begin()
+    async with carried(short) as (stream, call):
+        await send(stream, "a")
+        assert call.texts == []
+        short.end()
+        await settled()
+        assert call.texts == [["a"]]
+
+
+async def test_who_gave_up_is_no_company(short):
+    short.under_way = 6
+    async with carried(short) as (stream, call):
+        (gone,) = await send(stream, "gone")
+        gone.cancel()
+        await settled()
+        await send(stream, "a")
+        assert call.texts == []
+        await send(stream, "b")
+        assert call.texts == [["a", "b"]]
+        assert not call.messages[0].cancelled_ids  # the tier never heard of it
+
+
+def test_texts_whose_time_is_up_are_refused_one_and_all_on_the_loop_that_serves():
+    """On uvloop what is to be done at once has no time at which it is due."""
+
+    async def main() -> list[BaseException]:
+        async with carried() as (stream, _):
+            tasks = await send(stream, *"abcdef", seconds=0.0)
+            return [e for e in await asyncio.gather(*tasks, return_exceptions=True) if e]
+
+    assert [type(error) for error in uvloop.run(main())] == [DeadlineError] * 6
 
 
 async def test_what_is_cancelled_lost_or_an_audit_is_not_under_way(short):
