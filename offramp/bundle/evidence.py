@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from offramp.bundle.manifest import DEFAULT_PRECISION, RESTORE, Manifest
 from offramp.decision.evidence import Evidence
@@ -39,7 +39,7 @@ def write_evidence(
             rows = [i for i, e in enumerate(evidence.exits) if e.tier == tier.name]
             logits = evidence.logits[rows]
             arrays[_logits_name(tier.name, precision)] = _as_it_lies(logits, np.float32)
-    save_file(arrays, directory / EVIDENCE, metadata={"bundle_id": manifest.id})
+    _write(directory / EVIDENCE, arrays, manifest)
 
 
 def read_evidence(
@@ -73,7 +73,13 @@ def retie_evidence(directory: Path, manifest: Manifest, target: Path, new: Manif
     change nothing of what its exits say. Raises BundleError as `read_evidence` does.
     """
     arrays = _read(directory / EVIDENCE, manifest)
-    save_file(arrays, target / EVIDENCE, metadata={"bundle_id": new.id})
+    _write(target / EVIDENCE, arrays, new)
+
+
+def _write(path: Path, arrays: Mapping[str, NDArray[Any]], manifest: Manifest) -> None:
+    # safetensors' own `save_file` keeps the file from everyone but its owner: a container that
+    # serves the bundle as another user could not read it.
+    path.write_bytes(save(dict(arrays), metadata={"bundle_id": manifest.id}))
 
 
 def _read(path: Path, manifest: Manifest) -> dict[str, NDArray[Any]]:

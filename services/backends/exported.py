@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from openvino import opset13 as ops
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from services.backends.base import Encoded
 from services.models.files import Arrays
@@ -54,7 +54,7 @@ class Reference:
         }
         if self.rows[0].type_ids is not None:
             stored[TYPES] = np.concatenate([row.type_ids or () for row in self.rows])
-        save_file(stored, folder / REFERENCE)
+        (folder / REFERENCE).write_bytes(save(stored))  # `save_file` hides it from other users
 
     @classmethod
     def read(cls, folder: Path) -> Reference:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from services.models.files import SCALE, read_weights
@@ -32,7 +32,8 @@ def save_weights(module: nn.Module, path: Path, precision: str = "int8") -> None
             stored[name], stored[name + SCALE] = _quantise(value)
         else:
             stored[name] = value.half().contiguous()
-    save_file(stored, path, metadata={"precision": precision})
+    # `save_file` would keep the file from everyone but its owner; services may run as another user.
+    path.write_bytes(save(stored, metadata={"precision": precision}))
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

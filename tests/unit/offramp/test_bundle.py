@@ -51,6 +51,14 @@ def test_evidence_survives_writing_and_reading(bundle: Path) -> None:
     assert (np.array_equal(before.logits, after.logits), after.exits) == (True, before.exits)
 
 
+def test_evidence_is_readable_as_all_files_are(bundle: Path, tmp_path: Path) -> None:
+    """Containers serve a bundle as another user than the one that took its evidence."""
+    manifest = read_manifest(bundle)
+    write_evidence(tmp_path, manifest, {"fp32": read_evidence(bundle, manifest)})
+    (tmp_path / "other").write_bytes(b"")
+    assert (tmp_path / EVIDENCE).stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_evidence_in_any_memory_order_is_written_right(bundle: Path) -> None:
     manifest = read_manifest(bundle)
     before = read_evidence(bundle, manifest)

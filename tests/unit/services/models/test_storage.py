@@ -47,3 +47,10 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 def test_an_unknown_precision_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="precision must be one of int8, fp16, fp32"):
         save_weights(nn.Linear(4, 4), tmp_path / "w", "int4")
+
+
+def test_weights_are_readable_as_all_files_are(tmp_path):
+    """Containers serve a bundle as another user than the one that trained it."""
+    save_weights(nn.Linear(4, 4), tmp_path / "w", "fp32")
+    (tmp_path / "other").write_bytes(b"")
+    assert (tmp_path / "w").stat().st_mode == (tmp_path / "other").stat().st_mode
