@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIServer
 
 import grpc
 from grpc_channelz.v1 import channelz, channelz_pb2_grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
-from prometheus_client.exposition import ThreadingWSGIServer
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
 from offramp.config import ServerSettings, TlsSettings
 from offramp.errors import ConfigError
@@ -40,8 +39,6 @@ HARD_LIMIT_FACTOR = 4
 # say, with a remedy, and how long a call may take is for its deadline.
 MOST_UNTAKEN_CALLS = 65_536
 MOST_UNTAKEN_SECONDS = 3600
-# How often the metrics page looks whether it should end; a drain waits that long for it.
-METRICS_POLL_SECONDS = 0.02
 
 
 class GrpcServer:
@@ -101,9 +98,8 @@ class GrpcServer:
         await self.set_serving(False)
         self.port = self._bind()
         await self.grpc.start()
-        self._metrics_server, self.metrics_port = _serve_metrics(
-            self.settings.metrics_address, self.registry
-        )
+        self._metrics_server = _serve_metrics(self.settings.metrics_address, self.registry)
+        self.metrics_port = self._metrics_server.server_port
 
     def _bind(self) -> int:
         address = self.settings.address
@@ -131,6 +127,9 @@ class GrpcServer:
         await self._health.enter_graceful_shutdown()
         await self.grpc.stop(self.settings.drain_seconds)
         if self._metrics_server is not None:
+            with contextlib.suppress(OSError):
+                # Wakes its thread, which looks by itself only twice a second whether it should end.
+                self._metrics_server.socket.shutdown(socket.SHUT_RDWR)
             self._metrics_server.shutdown()
             self._metrics_server.server_close()
 
@@ -165,28 +164,12 @@ def configure_logging() -> None:
     )
 
 
-class _OverIpv6(ThreadingWSGIServer):
-    address_family = socket.AF_INET6
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, *args: object) -> None:
-        """A scrape is not worth a line."""
-
-
-def _serve_metrics(address: str, registry: CollectorRegistry) -> tuple[WSGIServer, int]:
-    # Not prometheus_client's own start_http_server: that one takes half a second to end.
+def _serve_metrics(address: str, registry: CollectorRegistry) -> WSGIServer:
     host, port = host_and_port(address)
-    kind = _OverIpv6 if host.startswith("[") else ThreadingWSGIServer
-    app = make_wsgi_app(registry)
     try:
-        server = make_server(host.strip("[]"), port, app, kind, _Quiet)
+        return start_http_server(port, host.strip("[]"), registry)[0]
     except OSError as error:
         raise ConfigError(f"server.metrics_address: cannot listen on {address} ({error})") from None
-    threading.Thread(
-        target=server.serve_forever, args=(METRICS_POLL_SECONDS,), name="metrics", daemon=True
-    ).start()
-    return server, server.server_port
 
 
 def _credentials(tls: TlsSettings) -> grpc.ServerCredentials:
