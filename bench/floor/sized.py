@@ -31,11 +31,12 @@ from offramp.bundle import (
     write_manifest,
 )
 from offramp.decision.confidence import Measure
+from offramp.decision.evidence import Evidence
 from offramp.decision.frontier import Frontier
 from offramp.decision.plan import NEVER
 from offramp.decision.readout import Readout
 from offramp.errors import OfframpError
-from services.models.files import EXPORTED
+from services.backends.opening import Wish, open_tier
 from services.models.flops import exit_flops
 from services.models.loading import TierModel, bare_encoder, load_tier, save_tier
 from services.models.multi_exit import MultiExitClassifier
@@ -85,18 +86,20 @@ def make(size: str, source: Path, texts: Sequence[str], folder: Path, seed: int)
     if known.pairs or [spec.name for spec in known.tiers] != [SMALL, LARGE]:
         raise SizeError(f"{source}: a bundle for single texts with tiers small and large is wanted")
     shutil.rmtree(folder, ignore_errors=True)
-    in_int8 = shutil.ignore_patterns(EXPORTED["int8"])
-    shutil.copytree(source / SMALL, folder / SMALL, ignore=in_int8)
+    shutil.copytree(source / SMALL, folder / SMALL)
     shutil.copyfile(source / TRAINING, folder / TRAINING)
     real = load_tier(source, LARGE)
     network = _network(size, real, seed)
     kind = save_tier(folder / LARGE, network, real.tokenizer, "fp32")
-    spec = TierSpec(LARGE, kind, _exits(network), real.spec.max_tokens, _plain(network))
+    readouts = {DEFAULT_PRECISION: _plain(network.stages)}
+    spec = TierSpec(LARGE, kind, _exits(network), real.spec.max_tokens, readouts)
     large = replace(real, network=network, spec=spec, folder=folder / LARGE)
     export.add([large], folder)
+    # The small tier may serve in what it serves in here anyway; the large one only in fp32.
+    served = open_tier(source, SMALL, Wish()).backend.precision
+    precisions = dict.fromkeys((DEFAULT_PRECISION, served))
     small = real.manifest.tier(SMALL)
-    # The new evidence is in one precision, so neither tier may choose another.
-    small = replace(small, readouts={DEFAULT_PRECISION: small.readouts_in(DEFAULT_PRECISION)})
+    small = replace(small, readouts={p: small.readouts_in(p) for p in precisions})
     specs = (small, spec)
     files = tier_files(folder, specs)
     made = datetime.now(UTC).isoformat(timespec="seconds")
@@ -106,18 +109,37 @@ def make(size: str, source: Path, texts: Sequence[str], folder: Path, seed: int)
     # Nothing reads the labels: random answers are neither right nor wrong.
     none = np.zeros((len(texts), len(manifest.labels)), dtype=np.float32)
     sent = LabelledTexts(tuple(map(Text, texts)), none, manifest.labels)
-    tiers = [load_tier(folder, SMALL), replace(large, manifest=manifest)]
-    logits, tokens = calibrate.cascade_logits(tiers, sent)
-    evidence = calibrate.evidence_of(specs, logits, sent.labels, tokens)
-    write_evidence(folder, manifest, {DEFAULT_PRECISION: evidence})
+    tiers = (load_tier(folder, SMALL), replace(large, manifest=manifest))
+    evidence = _evidence(tiers, sent, tuple(precisions))
+    write_evidence(folder, manifest, evidence)
     frontier = Frontier(read_evidence(source, real.manifest).choosing, Measure.MAX_PROB)
     shares = list(frontier.at_cost(1.0 / SPEEDUP).forecast.exit_shares.values())
-    found = thresholds(evidence.confidences(Measure.MAX_PROB), shares)
+    found = thresholds(evidence[served].confidences(Measure.MAX_PROB), shares)
+    exits = evidence[served].exit_names
     return Sized(
-        folder,
-        dict(zip(evidence.exit_names, found, strict=True)),
-        dict(zip(evidence.exit_names, shares, strict=True)),
+        folder, dict(zip(exits, found, strict=True)), dict(zip(exits, shares, strict=True))
     )
+
+
+def _evidence(
+    tiers: tuple[TierModel, TierModel], texts: LabelledTexts, precisions: Sequence[str]
+) -> dict[str, Evidence]:
+    """What both tiers say of texts: the small one in each precision, the large one in fp32."""
+    small, large = tiers
+    known: calibrate.Known = {}
+    calibrate.cascade_logits([large], texts, DEFAULT_PRECISION, known)
+    found = {}
+    for precision in precisions:
+        known[LARGE, precision] = known[LARGE, DEFAULT_PRECISION]
+        logits, tokens = calibrate.cascade_logits(tiers, texts, precision, known)
+        specs = (
+            small.spec,
+            replace(large.spec, readouts={precision: _plain(len(large.spec.exits))}),
+        )
+        found[precision] = calibrate.evidence_of(
+            specs, logits, texts.labels, tokens, precision=precision
+        )
+    return found
 
 
 def _exits(network: MultiExitClassifier) -> tuple[ExitSpec, ...]:
@@ -125,9 +147,9 @@ def _exits(network: MultiExitClassifier) -> tuple[ExitSpec, ...]:
     return tuple(ExitSpec(n, c) for n, c in zip(names, exit_flops(network), strict=True))
 
 
-def _plain(network: MultiExitClassifier) -> dict[str, tuple[Readout, ...]]:
+def _plain(exits: int) -> tuple[Readout, ...]:
     """Readouts that change nothing."""
-    return {DEFAULT_PRECISION: tuple(Readout() for _ in range(network.stages))}
+    return tuple(Readout() for _ in range(exits))
 
 
 def _network(size: str, model: TierModel, seed: int) -> MultiExitClassifier:

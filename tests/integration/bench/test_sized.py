@@ -12,6 +12,7 @@ from bench.load.texts import labelled_texts
 from offramp.bundle import read_evidence, read_manifest, verify_tier
 from offramp.decision.confidence import Measure
 from offramp.decision.simulate import simulate
+from services.backends import opening
 from services.backends.opening import Wish, open_tier
 from services.models.files import EXPORTED
 from tests.support import tiers
@@ -48,15 +49,31 @@ def test_texts_leave_where_those_of_the_real_bundle_do(
     assert forecast.exit_shares == pytest.approx(made.shares, abs=1 / len(texts))
 
 
-def test_no_tier_is_said_to_have_evidence_that_was_not_taken(
+def test_tiers_have_evidence_in_what_they_serve_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sized, "SIZES", {"smallest": ("roberta", SMALLEST)})
     source = Path("bundles/sentiment")
     assert "int8" in read_manifest(source).tier("small").readouts
+    monkeypatch.setattr(opening, "FASTER", 0.0)  # int8 serves on any processor
+    made = sized.make("smallest", source, ["a gorgeous film", "dull"] * 20, tmp_path / "m", seed=0)
+    manifest = read_manifest(made.bundle)
+    assert [list(spec.readouts) for spec in manifest.tiers] == [["fp32", "int8"], ["fp32"]]
+    assert not [name for name in manifest.files if name.startswith(f"large/{EXPORTED['int8']}/")]
+    for small in ("fp32", "int8"):
+        backend = open_tier(made.bundle, "small", Wish(small, threads=1)).backend
+        assert backend.precision == small
+        read_evidence(made.bundle, manifest, {"small": small})
+
+
+def test_where_the_small_tier_serves_in_fp32_nothing_else_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sized, "SIZES", {"smallest": ("roberta", SMALLEST)})
+    monkeypatch.setattr(opening, "FASTER", 1e6)
+    source = Path("bundles/sentiment")
     made = sized.make("smallest", source, ["a gorgeous film", "dull"] * 20, tmp_path / "m", seed=0)
     manifest = read_manifest(made.bundle)
     assert [list(spec.readouts) for spec in manifest.tiers] == [["fp32"], ["fp32"]]
     for spec in manifest.tiers:
         verify_tier(made.bundle, manifest, spec.name)
-    assert not [name for name in manifest.files if EXPORTED["int8"] + "/" in name]
