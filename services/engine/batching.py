@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.engine.stage_clock import StageCurve
 
@@ -29,35 +30,61 @@ def as_it_is(rows: int, tokens: int) -> tuple[int, int]:
     return rows, tokens
 
 
-def sizes(
-    tokens: Sequence[int],
-    most: int,
-    curves: Sequence[StageCurve],
-    shape: Shape = as_it_is,
-) -> list[int]:
-    """Rows of each batch, in order, for waiting rows of so many tokens (N,), shortest first.
+class Parting:
+    """Parts what waits for a stage, at the least cost.
 
     curves: of the stage and of those behind it, which the survivors of a batch run through before
         the next one begins: a batch more is begun in all of them.  shape: what they fill up to.
-
-    The cheapest way to part them into batches of at most `most` rows, all things tried (dynamic
-    programming over where the next batch ends). Where several cost the same, the fewest batches.
     """
-    if tokens[0] == tokens[-1] and shape is as_it_is:
-        return _full(len(tokens), most)
-    longest = np.array([shape(1, length)[1] for length in tokens])
-    start = np.sum([STEP_SECONDS + curve.start(longest) for curve in curves], axis=0)
-    each = curves[0].each(longest)
-    counts = np.array([shape(count, 1)[0] for count in range(1, most + 1)])
-    # What rows i, i + 1, ... cost from here on, and how many of them the first batch takes.
-    cost = np.zeros(len(tokens) + 1)
-    first = np.zeros(len(tokens), dtype=np.intp)
-    for i in range(len(tokens) - 1, -1, -1):
-        end = min(i + most, len(tokens))
-        found = start[i:end] + counts[: end - i] * each[i:end] + cost[i + 1 : end + 1]
-        best = end - i - 1 - int(found[::-1].argmin())
-        cost[i], first[i] = found[best], best + 1
-    return _followed(first.tolist())
+
+    def __init__(self, curves: Sequence[StageCurve], shape: Shape = as_it_is) -> None:
+        self._curves = tuple(curves)
+        self._shape = shape
+        # Kept, because they are asked for with every batch: (rows that one of 1, 2, ... is filled
+        # up to); and by tokens, what a batch costs beside its rows, and what each row costs.
+        self._filled = np.zeros(0)
+        self._costs: dict[int, tuple[float, float]] = {}
+
+    def sizes(self, tokens: Sequence[int], most: int) -> list[int]:
+        """Rows of each batch, in order, for waiting rows of so many tokens (N,), shortest first.
+
+        The cheapest way to part them into batches of at most `most` rows, all things tried (dynamic
+        programming over where the next batch ends). Where several cost the same, the fewest
+        batches.
+        """
+        count = len(tokens)
+        width = min(most, count)
+        if width == 1 or (tokens[0] == tokens[-1] and self._shape is as_it_is):
+            return _full(count, most)
+        start, each = np.array([self._cost(length) for length in tokens]).T
+        # By the row that a batch begins with, and by its size, the largest first. Those that no
+        # rows are left for cost infinitely much by `rest`.
+        ends = np.arange(count)[:, None] + np.arange(width)[::-1]
+        np.minimum(ends, count - 1, out=ends)
+        batch = start[ends] + self._filled_up(width)[::-1] * each[ends]
+        # What the last 1 - width, ..., 0, 1, ..., N rows cost.
+        rest = np.full(width + count, np.inf)
+        rest[width - 1] = 0.0
+        first = []
+        for left in range(1, count + 1):
+            found = batch[count - left] + rest[left - 1 : left - 1 + width]
+            best = int(found.argmin())
+            rest[left - 1 + width] = found[best]
+            first.append(width - best)
+        return _followed(first[::-1])
+
+    def _cost(self, tokens: int) -> tuple[float, float]:
+        found = self._costs.get(tokens)
+        if found is None:
+            _, longest = self._shape(1, tokens)
+            start = sum(STEP_SECONDS + curve.start(longest) for curve in self._curves)
+            found = self._costs[tokens] = (start, self._curves[0].each(longest))
+        return found
+
+    def _filled_up(self, most: int) -> NDArray[np.float64]:
+        if len(self._filled) < most:
+            self._filled = np.array([float(self._shape(n + 1, 1)[0]) for n in range(most)])
+        return self._filled[:most]
 
 
 def _full(rows: int, most: int) -> list[int]:

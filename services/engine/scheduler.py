@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 
-from services.engine import batching, merging
-from services.engine.batching import Shape
+from services.engine import merging
+from services.engine.batching import Parting, Shape, as_it_is
 from services.engine.row import Row
 from services.engine.stage_clock import StageCurve
 
@@ -29,8 +29,7 @@ class Scheduler:
 
     def __init__(self, stages: int, max_batch: int) -> None:
         self.max_batch = max_batch
-        self._curves: Sequence[StageCurve] = [StageCurve()] * stages
-        self._shape: Shape = batching.as_it_is
+        self.expect([StageCurve()] * stages)
         self._arrivals: deque[Row] = deque()
         self._queues: list[deque[Row]] = [deque() for _ in range(stages)]
         # By stage, batches made from the head of its queue; that of the oldest row comes first.
@@ -39,13 +38,13 @@ class Scheduler:
         self._overtaken = [0] * stages
         self._earliest_deadline = math.inf
 
-    def expect(self, curves: Sequence[StageCurve], shape: Shape = batching.as_it_is) -> None:
+    def expect(self, curves: Sequence[StageCurve], shape: Shape = as_it_is) -> None:
         """Schedule by what the stages were measured to take, one curve per stage.
 
         shape: what batches are filled up to.
         """
         self._curves = tuple(curves)
-        self._shape = shape
+        self._partings = [Parting(curves[stage:], shape) for stage in range(len(curves))]
 
     def arrive(self, rows: Iterable[Row]) -> None:
         """Take in rows that are not tokenised yet."""
@@ -89,7 +88,7 @@ class Scheduler:
             held=len(held),
             others=self.depth + sum(self.waiting(between) for between in range(1, stage)),
             seconds=seconds,
-            restart=sum(float(curve.start(longest)) for curve in self._curves[stage:]),
+            restart=sum(curve.start(longest) for curve in self._curves[stage:]),
             company=len(company),
             max_batch=self.max_batch,
             overtaken=self._overtaken[stage],
@@ -125,8 +124,7 @@ class Scheduler:
         tokens = [row.tokens for row in head]
         rows = iter(head)
         batches = [
-            list(islice(rows, size))
-            for size in batching.sizes(tokens, self.max_batch, self._curves[stage:], self._shape)
+            list(islice(rows, size)) for size in self._partings[stage].sizes(tokens, self.max_batch)
         ]
         return sorted(batches, key=lambda batch: min(age[row] for row in batch))
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
 from offramp.decision.cost import CostCurve
 
 # Weight of the newest batch in the running correction.
@@ -35,20 +32,20 @@ class StageCurve:
         """Of both stages, run as one."""
         return StageCurve(self.alone + other.alone, self.shared + other.shared, self.full)
 
-    def each(self, tokens: ArrayLike) -> NDArray[np.float64]:
+    def each(self, tokens: int) -> float:
         """Seconds that one more row of a batch padded to `tokens` tokens takes."""
+        alone = self.alone.of(tokens)
         if self.full == 1:
-            return self.alone.at(tokens)
-        rest = self.full * self.shared.at(tokens) - self.alone.at(tokens)
-        return np.maximum(rest / (self.full - 1), 0.0)
+            return alone
+        return max((self.full * self.shared.of(tokens) - alone) / (self.full - 1), 0.0)
 
-    def start(self, tokens: ArrayLike) -> NDArray[np.float64]:
+    def start(self, tokens: int) -> float:
         """Seconds that such a batch takes beside those of its rows."""
-        return np.maximum(self.alone.at(tokens) - self.each(tokens), 0.0)
+        return max(self.alone.of(tokens) - self.each(tokens), 0.0)
 
     def seconds(self, rows: int, tokens: int) -> float:
         """Seconds of a batch of `rows` rows padded to `tokens` tokens."""
-        return float(self.start(tokens) + rows * self.each(tokens))
+        return self.start(tokens) + rows * self.each(tokens)
 
 
 class StageClock:

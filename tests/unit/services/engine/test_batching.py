@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offramp.decision.cost import CostCurve
-from services.engine import batching
-from services.engine.batching import STEP_SECONDS
+from services.engine.batching import STEP_SECONDS, Parting, as_it_is
 from services.engine.stage_clock import StageCurve
 
 terms = st.floats(0.0, 1.0).map(lambda value: value / 100)
@@ -31,7 +30,7 @@ def cost(tokens, sizes, curves, shape):
         row += size
         filled, longest = shape(size, tokens[row - 1])
         found += curves[0].seconds(filled, longest) + STEP_SECONDS * len(curves)
-        found += sum(float(curve.start(longest)) for curve in curves[1:])
+        found += sum(curve.start(longest) for curve in curves[1:])
     return found
 
 
@@ -48,10 +47,10 @@ def partings(rows, most):
     tokens=st.lists(st.integers(1, 60), min_size=1, max_size=8).map(sorted),
     most=st.integers(1, 5),
     stages=st.lists(curves, min_size=1, max_size=3),
-    shape=st.sampled_from([batching.as_it_is, in_steps]),
+    shape=st.sampled_from([as_it_is, in_steps]),
 )
 def test_no_other_parting_is_cheaper(tokens, most, stages, shape):
-    found = batching.sizes(tokens, most, stages, shape)
+    found = Parting(stages, shape).sizes(tokens, most)
     assert sum(found) == len(tokens)
     assert all(1 <= size <= most for size in found)
     cheapest = min(cost(tokens, sizes, stages, shape) for sizes in partings(len(tokens), most))
@@ -63,33 +62,33 @@ def test_a_row_that_would_be_filled_up_to_many_runs_by_itself():
         return 1 << (rows - 1).bit_length(), tokens
 
     for lengths in (list(range(20, 29)), [20] * 9):
-        assert batching.sizes(lengths, 32, [PER_TOKEN]) == [9]
-        assert batching.sizes(lengths, 32, [PER_TOKEN], doubled) in ([8, 1], [1, 8])
+        assert Parting([PER_TOKEN]).sizes(lengths, 32) == [9]
+        assert Parting([PER_TOKEN], doubled).sizes(lengths, 32) in ([8, 1], [1, 8])
 
 
 def test_a_long_text_does_not_make_short_ones_pay():
-    assert batching.sizes([10, 10, 11, 12, 120], 32, [PER_TOKEN]) == [4, 1]
+    assert Parting([PER_TOKEN]).sizes([10, 10, 11, 12, 120], 32) == [4, 1]
 
 
 def test_a_batch_more_is_begun_in_every_stage_behind_too():
     lengths = [10] * 4 + [20] * 4
-    assert batching.sizes(lengths, 32, [PER_TOKEN]) == [4, 4]
-    assert batching.sizes(lengths, 32, [PER_TOKEN] * 3) == [8]
+    assert Parting([PER_TOKEN]).sizes(lengths, 32) == [4, 4]
+    assert Parting([PER_TOKEN] * 3).sizes(lengths, 32) == [8]
 
 
 def test_texts_of_about_one_length_stay_together():
-    assert batching.sizes([10, 10, 11, 12], 32, [PER_TOKEN]) == [4]
+    assert Parting([PER_TOKEN]).sizes([10, 10, 11, 12], 32) == [4]
 
 
 def test_without_curves_batches_are_as_few_as_can_be():
-    assert batching.sizes([10, 20, 30, 40, 50], 2, [StageCurve()]) in (
+    assert Parting([StageCurve()]).sizes([10, 20, 30, 40, 50], 2) in (
         [2, 2, 1],
         [1, 2, 2],
         [2, 1, 2],
     )
-    assert batching.sizes([10, 20, 30], 4, [StageCurve()]) == [3]
+    assert Parting([StageCurve()]).sizes([10, 20, 30], 4) == [3]
 
 
 def test_where_a_batch_costs_what_a_row_costs_all_run_together():
     free = StageCurve(CostCurve(0.001), CostCurve(0.001 / 32), full=32)
-    assert batching.sizes(list(range(1, 33)), 32, [free]) == [32]
+    assert Parting([free]).sizes(list(range(1, 33)), 32) == [32]
