@@ -22,8 +22,9 @@ from scipy.special import betaincinv
 from offramp.errors import OfframpError
 from offramp.v1 import common_pb2, router_pb2, tier_pb2
 from router.audit_metrics import AuditMetrics
+from router.flight import Patience
 from router.pipeline import Finished, Job
-from router.stream import InferStream, Patience
+from router.stream import InferStream
 
 log = logging.getLogger(__name__)
 

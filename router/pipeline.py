@@ -13,8 +13,9 @@ from offramp.errors import (
     OverloadedError,
 )
 from offramp.v1 import common_pb2, router_pb2, tier_pb2
+from router.flight import Content, Patience
 from router.plan import ActivePolicy, RequestPlan
-from router.stream import Content, InferStream, Patience
+from router.stream import InferStream
 
 MARGIN_SHARE = 0.1
 LARGEST_SHARE_SECONDS = 0.05

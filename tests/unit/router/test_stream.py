@@ -12,9 +12,10 @@ import uvloop
 
 from offramp.errors import DeadlineError, TierUnavailableError
 from offramp.v1 import common_pb2, tier_pb2
-from router import stream as streams
+from router import outbox
+from router.flight import Patience
 from router.gathering import Gathering
-from router.stream import InferStream, Patience
+from router.stream import InferStream
 
 
 class Call:
@@ -49,7 +50,7 @@ class Call:
 @pytest.fixture(autouse=True)
 def no_limit(monkeypatch):
     """Unless a test says otherwise, what gathers waits for the tier, however long."""
-    monkeypatch.setattr(streams, "MOST_HELD_SECONDS", 3600.0)
+    monkeypatch.setattr(outbox, "MOST_HELD_SECONDS", 3600.0)
 
 
 def stream_to(tier: str, gathering: Gathering | None = None) -> InferStream:
@@ -130,7 +131,7 @@ async def test_answers_to_earlier_messages_hold_nothing_back_or_free():
 
 
 async def test_a_full_message_goes_at_once(monkeypatch):
-    monkeypatch.setattr(streams, "MAX_ITEMS_PER_MESSAGE", 3)
+    monkeypatch.setattr(outbox, "MAX_ITEMS_PER_MESSAGE", 3)
     async with carried() as (stream, call):
         await send(stream, "a")
         await send(stream, "b", "c")
@@ -140,7 +141,7 @@ async def test_a_full_message_goes_at_once(monkeypatch):
 
 
 async def test_a_tier_that_takes_long_is_waited_for_no_longer_than_the_limit(monkeypatch):
-    monkeypatch.setattr(streams, "MOST_HELD_SECONDS", 0.01)
+    monkeypatch.setattr(outbox, "MOST_HELD_SECONDS", 0.01)
     async with carried() as (stream, call):
         await send(stream, "a")
         await send(stream, "b")
@@ -220,7 +221,7 @@ async def test_one_text_alone_waits_for_nobody_however_short_processors_are(shor
 
 
 async def test_what_gathers_waits_no_longer_than_the_limit(short, monkeypatch):
-    monkeypatch.setattr(streams, "MOST_HELD_SECONDS", 0.01)
+    monkeypatch.setattr(outbox, "MOST_HELD_SECONDS", 0.01)
     short.under_way = 100
     async with carried(short) as (stream, call):
         await send(stream, "a")
