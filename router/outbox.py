@@ -70,7 +70,7 @@ class Outbox:
         self._watch_the_clock()
 
     def answered(self, flight_id: int) -> None:
-        """An item that was sent is answered, or nobody waits for it any more."""
+        """An item is answered, or nobody waits for it any more."""
         if flight_id in self._unanswered:
             self._unanswered = frozenset()
             self._look()

@@ -195,13 +195,18 @@ def main() -> None:
     """Serve, measure, show, and end with one JSON object."""
     options = parse()
     texts = labelled_texts(options.data, options.bundle, options.seed)[0][: options.texts]
-    bundle, objective, note = options.bundle, None, ""
+    bundle, objective, made, note = options.bundle, None, None, ""
     if options.size is not None:
         made = sized.make(options.size, bundle, texts, options.work / options.size, options.seed)
         bundle, objective = made.bundle, {"thresholds": dict(made.thresholds)}
         mix = ", ".join(f"{share:.0%} at {name}" for name, share in made.shares.items())
         note = f" {options.size} has random weights; its thresholds are set to answer {mix}."
     found = asyncio.run(served(options, bundle, texts, objective))
+    if made is not None and found.precisions[sized.SMALL] != made.precision:
+        raise sized.SizeError(
+            f"the small tier chose {found.precisions[sized.SMALL]} when it served, and "
+            f"{made.precision} when thresholds were set: both are about as fast; run this again"
+        )
     stages = floors(bundle, found, options.repeats)
     name = read_manifest(bundle).name
     engine.publish("floor", {name: part(name, found, stages, options.seed, note)}, options.out)

@@ -69,9 +69,13 @@ class SizeError(OfframpError):
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """A bundle, and the thresholds by exit with which its texts have the mix of exits wanted."""
+    """A bundle, and the thresholds by exit with which its texts have the mix of exits wanted.
+
+    precision: of the small tier, which they hold for.
+    """
 
     bundle: Path
+    precision: str
     thresholds: Mapping[str, float]
     shares: Mapping[str, float]
 
@@ -117,14 +121,21 @@ def make(size: str, source: Path, texts: Sequence[str], folder: Path, seed: int)
     found = thresholds(evidence[served].confidences(Measure.MAX_PROB), shares)
     exits = evidence[served].exit_names
     return Sized(
-        folder, dict(zip(exits, found, strict=True)), dict(zip(exits, shares, strict=True))
+        folder,
+        served,
+        dict(zip(exits, found, strict=True)),
+        dict(zip(exits, shares, strict=True)),
     )
 
 
 def _evidence(
     tiers: tuple[TierModel, TierModel], texts: LabelledTexts, precisions: Sequence[str]
 ) -> dict[str, Evidence]:
-    """What both tiers say of texts: the small one in each precision, the large one in fp32."""
+    """What both tiers say of texts: the small one in each precision, the large one in fp32.
+
+    Evidence in a precision holds all tiers: the large one's stands there in fp32 too, which nothing
+    reads, for the tier has no readouts in another.
+    """
     small, large = tiers
     known: calibrate.Known = {}
     calibrate.cascade_logits([large], texts, DEFAULT_PRECISION, known)

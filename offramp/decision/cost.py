@@ -17,7 +17,7 @@ class CostCurve:
     linear: float = 0.0
     quadratic: float = 0.0
 
-    def of(self, tokens: float) -> float:
+    def at_one(self, tokens: float) -> float:
         """Cost at one token count, without NumPy, which takes ten times as long for it."""
         return self.constant + tokens * (self.linear + tokens * self.quadratic)
 

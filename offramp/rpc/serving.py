@@ -130,7 +130,7 @@ class GrpcServer:
             with contextlib.suppress(OSError):
                 # Wakes its thread, which looks by itself only twice a second whether it should end.
                 self._metrics_server.socket.shutdown(socket.SHUT_RDWR)
-            self._metrics_server.shutdown()
+            await asyncio.to_thread(self._metrics_server.shutdown)
             self._metrics_server.server_close()
 
     def announce(self) -> None:
@@ -167,7 +167,9 @@ def configure_logging() -> None:
 def _serve_metrics(address: str, registry: CollectorRegistry) -> WSGIServer:
     host, port = host_and_port(address)
     try:
-        return start_http_server(port, host.strip("[]"), registry)[0]
+        # A name that stands for addresses of both kinds is the IPv4 one, where `obstacle` looks.
+        found = host.strip("[]") if host.startswith("[") else socket.gethostbyname(host)
+        return start_http_server(port, found, registry)[0]
     except OSError as error:
         raise ConfigError(f"server.metrics_address: cannot listen on {address} ({error})") from None
 

@@ -28,7 +28,7 @@ def next_up(rows: int, tokens: int, max_tokens: int) -> tuple[int, int]:
     )
 
 
-@cache  # the engine asks for all sizes whenever it parts waiting rows into batches
+@cache  # asked for with every batch
 def _step_up(size: int, least: int) -> int:
     octave = (1 << (size - 1).bit_length()) // 2  # sizes above it, up to its double
     step = max(least, octave // PER_OCTAVE)

@@ -40,8 +40,8 @@ class Parting:
     def __init__(self, curves: Sequence[StageCurve], shape: Shape = as_it_is) -> None:
         self._curves = tuple(curves)
         self._shape = shape
-        # Kept, because they are asked for with every batch: (rows that one of 1, 2, ... is filled
-        # up to); and by tokens, what a batch costs beside its rows, and what each row costs.
+        # Kept, because they are asked for with every batch: what 1, 2, ... rows are filled up to;
+        # and by tokens, what a batch costs beside its rows, and what each row costs.
         self._filled = np.zeros(0)
         self._costs: dict[int, tuple[float, float]] = {}
 
@@ -49,25 +49,26 @@ class Parting:
         """Rows of each batch, in order, for waiting rows of so many tokens (N,), shortest first.
 
         The cheapest way to part them into batches of at most `most` rows, all things tried (dynamic
-        programming over where the next batch ends). Where several cost the same, the fewest
-        batches.
+        programming over where the next batch ends). Of several that cost the same, the one that
+        begins with the larger batch.
         """
         count = len(tokens)
         width = min(most, count)
         if width == 1 or (tokens[0] == tokens[-1] and self._shape is as_it_is):
             return _full(count, most)
-        start, each = np.array([self._cost(length) for length in tokens]).T
-        # By the row that a batch begins with, and by its size, the largest first. Those that no
-        # rows are left for cost infinitely much by `rest`.
-        ends = np.arange(count)[:, None] + np.arange(width)[::-1]
-        np.minimum(ends, count - 1, out=ends)
-        batch = start[ends] + self._filled_up(width)[::-1] * each[ends]
-        # What the last 1 - width, ..., 0, 1, ..., N rows cost.
+        # The longest row first, so that what the batches cost that a row begins, from `width` rows
+        # to one, lies in one slice; in front, room for batches of more rows than are left.
+        start, each = np.zeros((2, width - 1 + count))
+        start[width - 1 :], each[width - 1 :] = np.array([self._cost(t) for t in tokens[::-1]]).T
+        filled = self._filled_up(width)[::-1]
+        # What the last rows cost, parted at best: none of them nothing; fewer than none there are
+        # not, so no batch is longer than what is left.
         rest = np.full(width + count, np.inf)
         rest[width - 1] = 0.0
         first = []
         for left in range(1, count + 1):
-            found = batch[count - left] + rest[left - 1 : left - 1 + width]
+            taken = slice(left - 1, left - 1 + width)  # `width` rows, ..., one
+            found = start[taken] + filled * each[taken] + rest[taken]
             best = int(found.argmin())
             rest[left - 1 + width] = found[best]
             first.append(width - best)

@@ -34,14 +34,14 @@ class StageCurve:
 
     def each(self, tokens: int) -> float:
         """Seconds that one more row of a batch padded to `tokens` tokens takes."""
-        alone = self.alone.of(tokens)
+        alone = self.alone.at_one(tokens)
         if self.full == 1:
             return alone
-        return max((self.full * self.shared.of(tokens) - alone) / (self.full - 1), 0.0)
+        return max((self.full * self.shared.at_one(tokens) - alone) / (self.full - 1), 0.0)
 
     def start(self, tokens: int) -> float:
         """Seconds that such a batch takes beside those of its rows."""
-        return max(self.alone.of(tokens) - self.each(tokens), 0.0)
+        return max(self.alone.at_one(tokens) - self.each(tokens), 0.0)
 
     def seconds(self, rows: int, tokens: int) -> float:
         """Seconds of a batch of `rows` rows padded to `tokens` tokens."""

@@ -88,8 +88,7 @@ def test_papers_compares_with_models_of_each_depth_trained_alone(run, workplace)
 
 
 def test_confidence_takes_the_bundle_of_papers(run, workplace):
-    if not (workplace / "work").is_dir():  # as left by the tests above, if they ran
-        run(papers, "--timed=20", "--repeats=1", f"--plot={workplace / 'papers.svg'}")
+    run(papers, "--timed=20", "--repeats=1", f"--plot={workplace / 'papers.svg'}")
     before = sorted(path.name for path in (workplace / "work").iterdir())
     found = run(confidence, "--splits=2", "--with-test")["sets"]["sst2"]
     assert len(found["calibration"]) == 6

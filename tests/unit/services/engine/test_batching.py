@@ -1,5 +1,7 @@
 """Which rows run together."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,3 +94,16 @@ def test_without_curves_batches_are_as_few_as_can_be():
 def test_where_a_batch_costs_what_a_row_costs_all_run_together():
     free = StageCurve(CostCurve(0.001), CostCurve(0.001 / 32), full=32)
     assert Parting([free]).sizes(list(range(1, 33)), 32) == [32]
+
+
+def test_many_rows_in_large_batches_take_no_memory_for_all_their_pairs():
+    rows = 2048
+    parting = Parting([PER_TOKEN], in_steps)
+    lengths = sorted(1 + i % 500 for i in range(rows))
+    tracemalloc.start()
+    try:
+        assert sum(parting.sizes(lengths, rows)) == rows
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < rows * rows  # bytes; a table of pairs takes eight times as many
