@@ -18,7 +18,7 @@ class CostCurve:
     quadratic: float = 0.0
 
     def at_one(self, tokens: float) -> float:
-        """Cost at one token count, without NumPy, which takes ten times as long for it."""
+        """Cost at one token count, without NumPy, which takes over ten times as long."""
         return self.constant + tokens * (self.linear + tokens * self.quadratic)
 
     def at(self, tokens: ArrayLike) -> NDArray[np.float64]:
