@@ -69,9 +69,11 @@ class TierSettings(Strict):
 
 
 class Objective(Strict):
-    """What thresholds are chosen for: exactly one of six forms.
+    """What thresholds are chosen for: exactly one of seven forms.
 
     speedup, mean_cost: the most accurate thresholds that cost this little on the evidence.
+    expected_loss: the cheapest thresholds that lose no more right answers on the evidence than
+        this share, against full depth (0.01 is one point); an estimate, no promise.
     max_accuracy_loss, max_disagreement: the cheapest thresholds that are certified to lose no more
         against full depth (0.01 is one point), with `confidence`, by `method`.
     threshold: one number for every exit.  thresholds: a number per exit, the others never answer.
@@ -79,6 +81,7 @@ class Objective(Strict):
 
     speedup: float | None = Field(default=None, ge=1, strict=True)
     mean_cost: float | None = Field(default=None, gt=0, strict=True)
+    expected_loss: float | None = Field(default=None, ge=0, lt=1, strict=True)
     max_accuracy_loss: Share | None = None
     max_disagreement: Share | None = None
     confidence: Share | None = None

@@ -63,6 +63,9 @@ def _thresholds(
     objective = settings.objective
     if objective.target_cost is not None:
         return _at_cost(route, settings, objective.target_cost), None
+    if objective.expected_loss is not None:
+        family = route.frontier(settings.confidence)
+        return family.at_loss(objective.expected_loss).thresholds, None
     if objective.terms is not None:
         return _certified(route, settings.confidence, objective.terms)
     if objective.threshold is not None:

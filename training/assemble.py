@@ -24,7 +24,7 @@ from services.models.flops import exit_flops
 from services.models.loading import TierModel, load_tier, save_tier
 from services.models.multi_exit import MultiExitClassifier
 from services.models.staged import StagedNetwork
-from training import calibrate, card, export, precisions, target
+from training import calibrate, card, export, identity, precisions, target
 from training.calibrate import Calibrated
 from training.choose import Choice
 from training.data import LabelledTexts
@@ -76,8 +76,10 @@ def write(settings: TrainSettings, parts: Parts, models: Models, seconds: float)
             _save(unfinished, LARGE, models.large, settings),
         ]
         manifest = _calibrated(unfinished, specs, parts.held_out, settings)
-        sizes = card.Sizes(len(parts.fit), len(parts.held_out), seconds)
-        card.write(unfinished, manifest, settings, sizes, models.choice)
+        held_out = parts.held_out
+        kept = identity.labelled(held_out)
+        run = card.Run(len(parts.fit), len(held_out), kept, seconds)
+        card.write(unfinished, manifest, settings, run, models.choice)
         make_readable(unfinished)
         target.check_free(settings.out)
         unfinished.rename(settings.out)

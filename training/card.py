@@ -8,25 +8,26 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from offramp.bundle import DEFAULT_PRECISION, Manifest, TierSpec
+from offramp.bundle import DEFAULT_PRECISION, Manifest, TierSpec, read_manifest
 from offramp.decision.confidence import Measure
 from offramp.errors import BundleError
 from training import backbone
 from training.choose import Choice
 from training.data import source_name
 from training.figures import METRICS
-from training.settings import TrainSettings
+from training.settings import LargeSettings, TrainSettings
 
 CARD = "README.md"
 TRAINING = "training.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
-    """Texts trained on and held out, and the seconds that training took."""
+class Run:
+    """Texts trained on and held out, a fingerprint of the latter, and the seconds it took."""
 
     training: int
     held_out: int
+    held_out_id: str
     seconds: float
 
 
@@ -34,7 +35,7 @@ def write(
     directory: Path,
     manifest: Manifest,
     settings: TrainSettings,
-    sizes: Sizes,
+    run: Run,
     choice: Choice | None = None,
 ) -> None:
     """Write how the bundle was made (training.json) and the card (README.md).
@@ -42,6 +43,7 @@ def write(
     choice: what the small tier was chosen from, where it was.
     """
     classifier = settings.small.classifier
+    large = _large(settings.large)
     record = {
         "data": source_name(settings.data),
         "data_note": settings.data_note,
@@ -50,14 +52,16 @@ def write(
         "unlabelled": settings.unlabelled and source_name(settings.unlabelled),
         "balance": settings.balance,
         "max_tokens": settings.max_tokens,
-        "training_texts": sizes.training,
-        "held_out_texts": sizes.held_out,
-        "backbone": source_name(settings.large.backbone),
-        "backbone_licence": backbone.licence(settings.large.backbone),
-        "seconds": round(sizes.seconds),
+        "training_texts": run.training,
+        "held_out_texts": run.held_out,
+        "held_out_id": run.held_out_id,
+        "backbone": large["backbone"],
+        "backbone_licence": large["licence"],
+        "large_tier": large["taken"],
+        "seconds": round(run.seconds),
         "seed": settings.seed,
         "precision": settings.precision,
-        "large": {**asdict(settings.large), "backbone": source_name(settings.large.backbone)},
+        "large": large["settings"],
         "small": {**asdict(settings.small), "classifier": classifier and source_name(classifier)},
         "small_selection": None if choice is None else choice.as_dict(),
     }
@@ -110,7 +114,7 @@ An Offramp bundle: {"pairs of texts" if manifest.pairs else "texts"} in, one of
 - data: `{record["data"]}`, {record["training_texts"]:,} texts to train on and
   {record["held_out_texts"]:,} held out{_held_out_from(record)} for readouts and evidence; no
   held-out text, and no fragment of one, was trained on.{note}
-{_calibrated_on(record)}- backbone: {record["backbone"]}, licence {record["backbone_licence"]}
+{_taken(record)}{_calibrated_on(record)}{_backbone(record)}
 - weights: {size:.1f} MB, {_PRECISIONS[record["precision"]]}; every figure below was taken from the
   models as stored
 
@@ -128,6 +132,42 @@ _PRECISIONS = {
 def _held_out_from(record: Mapping[str, Any]) -> str:
     """The file of the held-out texts, where they are not a part of the data."""
     return f", of `{record['validation']}`," if record.get("validation") else ""
+
+
+def _large(settings: LargeSettings) -> dict[str, Any]:
+    """What the large tier was made from; of one that was taken, what its own record says."""
+    if settings.bundle is not None:
+        known, source = read_record(settings.bundle), read_manifest(settings.bundle)
+        return {
+            "backbone": known["backbone"],
+            "licence": known["backbone_licence"],
+            "settings": known["large"],
+            "taken": {"name": source.name, "id": source.id, "made": source.created},
+        }
+    name = source_name(settings.backbone)
+    return {
+        "backbone": name,
+        "licence": backbone.licence(settings.backbone),
+        "settings": {**asdict(settings), "backbone": name},
+        "taken": None,
+    }
+
+
+def _backbone(record: Mapping[str, Any]) -> str:
+    return f"- backbone: {record['backbone']}, licence {record['backbone_licence']}"
+
+
+def _taken(record: Mapping[str, Any]) -> str:
+    """Lines on where the large tier and more texts came from, where that is not this run."""
+    lines = ""
+    if record.get("unlabelled"):
+        lines += f"- texts without labels to learn from: `{record['unlabelled']}`\n"
+    if taken := record.get("large_tier"):
+        lines += (
+            f"- large tier: as bundle `{taken['name']}` has it, id `{taken['id']}`, made "
+            f"{taken['made']}; the time above is that of all but its training\n"
+        )
+    return lines
 
 
 def _calibrated_on(record: Mapping[str, Any]) -> str:

@@ -46,15 +46,15 @@ class Estimate:
 def estimate(prepared: Prepared) -> Estimate:
     """Time a few steps of the large tier, and count the texts that each step of the run sees."""
     settings, parts = prepared.settings, prepared.parts
-    network, tokenizer = large.build(settings.large, len(parts.fit.label_names))
+    network, tokenizer = large.build(settings.large, parts.fit.label_names)
     per_text, tokens = _measured(network, tokenizer, prepared)
     more = len(prepared.unlabelled or ())
-    seen = sum(
-        len(parts.fit) + more * phase.unlabelled
-        for phase in recipe(settings.large.recipe)(network, settings.large)
-    )
+    phases = recipe(settings.large.recipe)(network, settings.large)
+    seen = sum(len(parts.fit) + more * phase.unlabelled for phase in phases)
+    if settings.large.bundle is not None:
+        seen = 0
     rest = len(parts.held_out) * FORWARD
-    if prepared.finished is None:
+    if prepared.classified is None:
         rest += _students(len(parts.fit) + more, tokens, settings)
     return Estimate(settings.large.epochs * seen * per_text, rest * per_text)
 

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from services.models.families import family_of
 from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
 from services.models.staged import StagedNetwork
-from training import backbone, lengths, parameters, progress
+from training import backbone, finished, lengths, parameters, progress
 from training.augment import WordMask
 from training.batches import Batch, Encoded, encode, in_order
 from training.data import LabelledTexts, Text
@@ -37,12 +37,15 @@ EVERY_LAYER = ("all", AUTO)
 
 
 def build(
-    settings: LargeSettings, labels: int
+    settings: LargeSettings, labels: Sequence[str]
 ) -> tuple[MultiExitClassifier, PreTrainedTokenizerBase]:
-    """The backbone with fresh heads on the exits asked for.
+    """The backbone with fresh heads on the exits asked for, or what a finished bundle has.
 
-    Raises BackboneError, or RecipeError for settings that do not go together.
+    labels: their names.  Raises BackboneError, RecipeError for settings that do not go together,
+    or what `finished.load` raises.
     """
+    if settings.bundle is not None:
+        return finished.load(settings.bundle, labels)
     recipe(settings.recipe)
     if settings.exits == AUTO and isinstance(settings.keep, tuple):
         raise RecipeError("keep gives a share per exit: name the exits as well, or keep auto")
@@ -54,7 +57,7 @@ def build(
         )
     exits = _layers(settings.exits, len(family.layers(encoder)))
     keep = settings.keep if isinstance(settings.keep, tuple) else None
-    config = MultiExitConfig(exits, labels, dropout=settings.dropout, keep=keep)
+    config = MultiExitConfig(exits, len(labels), dropout=settings.dropout, keep=keep)
     try:
         return MultiExitClassifier(encoder, config), tokenizer
     except ValueError as error:
@@ -75,14 +78,16 @@ def _layers(exits: tuple[int, ...] | str | None, depth: int) -> tuple[int, ...]:
 def train(
     data: LabelledTexts, settings: TrainSettings, unlabelled: Sequence[Text] | None = None
 ) -> tuple[MultiExitClassifier, PreTrainedTokenizerBase]:
-    """Fine-tune on all of `data`; the model comes back in eval mode.
+    """Fine-tune on all of `data`, unless a finished one is taken; it comes back in eval mode.
 
     unlabelled: texts that the last exit may teach the others on; only `taught` reads them.
     With exits or keep "auto" the model comes back with every exit, and keeps all tokens: what to
     leave out is for `training.tailor` to choose.
     """
     options = settings.large
-    network, tokenizer = build(options, len(data.label_names))
+    network, tokenizer = build(options, data.label_names)
+    if options.bundle is not None:
+        return network, tokenizer
     rng = np.random.default_rng(settings.seed)
     # What pairs have in common is what is learned from them: with words hidden it is not there.
     mask = WordMask(tokenizer, 0.0 if data.pairs else options.mask_words, rng)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from transformers import PreTrainedTokenizerBase
 
 from services.models.sequence_classifier import SequenceClassifier
-from training import assemble, classifier, cut, device, large, small, target
+from training import assemble, classifier, cut, device, finished, identity, large, small, target
+from training.card import read_record
 from training.corpus import read_more, read_parts
-from training.data import Text
+from training.data import LabelledTexts, Text
 from training.settings import TrainSettings
 
 
@@ -20,7 +21,7 @@ class Prepared:
     settings: with everything chosen that was left to the data.
     unlabelled: texts that stand neither in the training nor in the held-out part.
     exits: layers that carry a classifier while the large tier is trained.
-    finished: the classifier that was named as small tier.
+    classified: the classifier that was named as small tier.
     """
 
     settings: TrainSettings
@@ -28,7 +29,7 @@ class Prepared:
     unlabelled: tuple[Text, ...] | None
     cut: cut.Cut
     exits: tuple[int, ...]
-    finished: tuple[SequenceClassifier, PreTrainedTokenizerBase] | None
+    classified: tuple[SequenceClassifier, PreTrainedTokenizerBase] | None
 
     @property
     def summary(self) -> str:
@@ -44,16 +45,36 @@ def prepare(settings: TrainSettings) -> Prepared:
     """Read, part and check. Raises OfframpError subclasses for what cannot work."""
     target.check(settings)
     device.resolve(settings.device)
+    finished.check(settings.large)
     parts = read_parts(settings)
+    _check_unseen(settings, parts.held_out)
     labels = parts.fit.label_names
-    network, tokenizer = large.build(settings.large, len(labels))
+    network, tokenizer = large.build(settings.large, labels)
     small.check(settings.small, network)
-    most, finished = cut.most_tokens(network.encoder.config, tokenizer), None
+    most, classified = cut.most_tokens(network.encoder.config, tokenizer), None
     if settings.small.classifier is not None:
-        finished = classifier.load(settings.small.classifier, labels)
-        most = min(most, cut.most_tokens(finished[0].model.config, finished[1]))
+        classified = classifier.load(settings.small.classifier, labels)
+        most = min(most, cut.most_tokens(classified[0].model.config, classified[1]))
     # Held-out texts are whole ones: what will be served, without the fragments to learn from.
-    found = cut.settle(parts.held_out.texts, tokenizer, settings.max_tokens, most)
+    asked = settings.max_tokens or finished.max_tokens(settings.large)
+    found = cut.settle(parts.held_out.texts, tokenizer, asked, most)
     settings = replace(settings, max_tokens=found.max_tokens)
     unlabelled = read_more(parts, settings)
-    return Prepared(settings, parts, unlabelled, found, network.config.exits, finished)
+    return Prepared(settings, parts, unlabelled, found, network.config.exits, classified)
+
+
+def _check_unseen(settings: TrainSettings, held_out: LabelledTexts) -> None:
+    """Raise FinishedError where a large tier that is taken may have learned from held-out texts.
+
+    It did not where its own run held the same ones out, which its record tells. Of a file that is
+    named with `validation` whoever names it has to know.
+    """
+    bundle = settings.large.bundle
+    if bundle is None or settings.validation is not None:
+        return
+    if read_record(bundle).get("held_out_id") != identity.labelled(held_out):
+        raise finished.FinishedError(
+            f"{finished.OPTION} {bundle}: its large tier may have learned from the texts that are "
+            "held out now, and evidence would flatter it; give the data, --seed, --hold-out and "
+            "--limit that it was trained with, or name texts that it never saw with --validation"
+        )

@@ -15,6 +15,7 @@ from training.parting import READOUT_SHARE
 class LargeSettings:
     """Fine-tuning of the multi-exit model.
 
+    bundle: take the large tier of this finished bundle as it is, and train none.
     recipe: what teaches which layers (see `training.recipes`): joint, sweet, frozen or taught.
     exits: layers with an exit, those behind the last one are not run; all: every layer; auto: the
         fewest that lose next to nothing on held-out texts; None: a third, a half, two thirds and
@@ -34,6 +35,7 @@ class LargeSettings:
     """
 
     backbone: str = DEFAULT
+    bundle: Path | None = None
     recipe: str = "taught"
     exits: tuple[int, ...] | str | None = None
     keep: tuple[float, ...] | str | None = None
@@ -61,7 +63,7 @@ class SmallSettings:
         with which the whole cascade is expected to cost least.
     classifier: a Hugging Face sequence classifier (name or folder) to take as it is instead.
     augment: altered copies of each text, at most, that the large model labels for students.
-    pool_tokens: how many tokens it labels, at most, beside the training texts themselves.
+    pool_tokens: how many tokens such copies have, at most, all together.
     least_steps: of learning: what few texts give is gone through more than `epochs` times.
     temperature: of the answers that are learned.  label_weight: of a text's own label beside them.
     embedding, width, dropout: of static, conv and recurrent students.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ import numpy as np
 import torch
 
 import offramp
-from training import assemble, large, small
-from training.checkpoint import Checkpoint, fingerprint
-from training.data import LabelledTexts, Text
+from offramp.bundle import read_manifest
+from training import assemble, identity, large, small
+from training.checkpoint import Checkpoint
 from training.device import reproduce, resolve
 from training.parting import part
 from training.prepare import Prepared, prepare
@@ -68,8 +67,8 @@ def _models(prepared: Prepared, settings: TrainSettings) -> assemble.Models:
     trial = held_out.subset(np.union1d(places.readouts, places.choosing))
     fit, more = prepared.parts.fit, prepared.unlabelled
     network, tokenizer = large.train(fit, settings, more)
-    if prepared.finished is not None:
-        small_tier, choice = assemble.Tier(*prepared.finished), None
+    if prepared.classified is not None:
+        small_tier, choice = assemble.Tier(*prepared.classified), None
     else:
         student, choice = small.select(fit, network, tokenizer, settings, more, trial=trial)
         small_tier = assemble.Tier(student, tokenizer)
@@ -81,18 +80,12 @@ def _models(prepared: Prepared, settings: TrainSettings) -> assemble.Models:
 def _identity(prepared: Prepared) -> dict[str, Any]:
     """What a run must agree in with the one whose checkpoint it goes on from."""
     settings, parts = asdict(prepared.settings), prepared.parts
+    bundle = settings["large"].pop("bundle")
     return {
         "settings": {name: value for name, value in settings.items() if name not in FREE_SETTINGS},
-        "training texts": _content(parts.fit),
-        "held-out texts": _content(parts.held_out),
-        "unlabelled texts": fingerprint(*_written(prepared.unlabelled or ())),
+        "large tier": bundle and read_manifest(bundle).id,
+        "training texts": identity.labelled(parts.fit),
+        "held-out texts": identity.labelled(parts.held_out),
+        "unlabelled texts": identity.unlabelled(prepared.unlabelled or ()),
         "versions": {"offramp": offramp.__version__, "torch": torch.__version__},
     }
-
-
-def _content(data: LabelledTexts) -> str:
-    return fingerprint(*_written(data.texts), data.targets.tobytes(), *data.label_names)
-
-
-def _written(texts: Iterable[Text]) -> Iterable[str]:
-    return (f"{text.text}\0{text.pair or ''}" for text in texts)

@@ -6,9 +6,9 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import aiohttp
 import numpy as np
@@ -20,9 +20,6 @@ from bench.peers.contenders import PEERS, HttpAsk, environment_of, free_ports, t
 from bench.peers.full_depth import SERVERS, PeerError
 from bench.services import running
 from offramp.client import Override
-from offramp.client.admin import AsyncAdmin
-from offramp.errors import OfframpError
-from training.figures import SPEEDUPS
 
 AskLabel: TypeAlias = Callable[[str], Awaitable[str]]
 # Of load before it counts: some compile a model anew for every shape of a batch.
@@ -46,7 +43,6 @@ class Run:
 
     cpu_ms: processor milliseconds per answer, of all of the server's processes.
     p50, p99: milliseconds; None where texts are not sent one by one.
-    setting: of the policy, where a run chose it; stands behind the contender's title.
     """
 
     answered: int
@@ -56,7 +52,6 @@ class Run:
     p50: float | None
     p99: float | None
     accuracy: float
-    setting: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +88,11 @@ async def run_ours(
 ) -> Run:
     """Start router and tiers, put them under load, stop them.
 
-    allowed: share of answers that the policy may be expected to lose; None: `offramp up`'s policy.
+    allowed: share of answers that the evidence may expect to lose; None: `offramp up`'s policy.
     """
     override = Override(full_depth=True) if full_depth else None
-    async with running(bundle) as services:
-        setting = ""
-        if allowed is not None:
-            speedup = await spend_less(services.client.admin, allowed)
-            setting = f" (`speedup: {speedup:g}`)"
+    objective = None if allowed is None else {"expected_loss": allowed}
+    async with running(bundle, objective) as services:
 
         async def ask(text: str) -> str:
             return (await services.client.classify(text, override=override)).label
@@ -109,29 +101,7 @@ async def run_ours(
             found = (await pages.usage(services.pages)).values()
             return sum(u.cpu_seconds for u in found), sum(u.memory_bytes for u in found)
 
-        return replace(await _measured(ask, load, spent), setting=setting)
-
-
-async def spend_less(admin: AsyncAdmin, allowed: float) -> float:
-    """Put the last setting of the dial in force, from slow to fast, before too much is lost.
-
-    allowed: share of answers that the bundle's evidence may expect to lose.  Returns the speedup.
-    """
-    kept = SPEEDUPS[0]
-    for speedup in SPEEDUPS:
-        try:
-            forecast = (await admin.check_policy(_policy(speedup))).forecast
-        except OfframpError:
-            break  # faster than this cascade can be
-        if forecast.full_depth_accuracy - forecast.accuracy > allowed:
-            break
-        kept = speedup
-    await admin.set_policy(_policy(kept))
-    return kept
-
-
-def _policy(speedup: float) -> dict[str, Any]:
-    return {"objective": {"speedup": speedup}}
+        return await _measured(ask, load, spent)
 
 
 async def run_pipeline(model: Path, load: Load, work: Path) -> Run:

@@ -30,10 +30,12 @@ routes:
       # How sure an exit must be to answer: lower is faster, higher is more accurate. One of
       #   {{threshold: 0.9}}     one number for every exit; 1 means never before the last
       #   {{thresholds: {{…}}}}    a number per exit; `offramp policy show` lists the exits
+      #   {{expected_loss: 0.005}}   as fast as the bundle's evidence expects to cost half a point
+      #                        of accuracy against full depth; 0: none
       #   {{speedup: 4}}         thresholds that save this much; {{mean_cost: 0.2}} is the same
       #   {{max_accuracy_loss: 0.01, confidence: 0.95}}   as cheap as can be certified: at most a
       #                        point less accurate than full depth; {{max_disagreement: 0.02}} alike
-      objective: {objective}
+      objective: {{expected_loss: 0}}
       confidence: max_prob   # or margin, entropy, learned
       on_tier_loss: degrade  # a tier is down: answer with what is there, marked; or fail
       audit_rate: 0.01       # so many early answers are held against full depth, in idle gaps
@@ -61,11 +63,10 @@ engine:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What the router's file says of its route; objective: as YAML writes it in one line."""
+    """What the router's file says of its route."""
 
     name: str
     bundle: Path
-    objective: str
 
 
 def router(address: str, metrics: str, route: Route, tiers: Mapping[str, str]) -> str:
@@ -75,7 +76,6 @@ def router(address: str, metrics: str, route: Route, tiers: Mapping[str, str]) -
         metrics=metrics,
         route=json.dumps(route.name),  # A name may look like a number, or like yes.
         bundle=json.dumps(str(route.bundle), ensure_ascii=False),
-        objective=route.objective,
         tiers="".join(f'  {name}: {{address: "{at}"}}\n' for name, at in tiers.items()),
         names=", ".join(tiers),
     )

@@ -14,16 +14,13 @@ from itertools import islice
 from pathlib import Path
 
 from cli.launch import templates
-from offramp.bundle import Manifest, read_evidence, read_manifest
+from offramp.bundle import read_manifest
 from offramp.config import load
-from offramp.decision.confidence import Measure
-from offramp.decision.frontier import Frontier
 from offramp.errors import ConfigError
 from offramp.rpc.addresses import host_and_port, is_unix, unix_address
 from router.config import RouterSettings
 from services.settings import TierSettings
 
-SPEEDUP = 4
 DEFAULT_HOST, DEFAULT_PORT, DEFAULT_METRICS_PORT = "127.0.0.1", 50051, 9464
 # Below those that the system gives to outgoing connections, which might take one of them before the
 # services listen.
@@ -133,16 +130,9 @@ def _contents(
         if directory / f"{name}.yaml" not in edited
     }
     tiers = {name: addresses[name] for name in names[1:]}
-    route = templates.Route(manifest.name, bundle, _objective(bundle, manifest))
+    route = templates.Route(manifest.name, bundle)
     written["router.yaml"] = templates.router(addresses["router"], pages["router"], route, tiers)
     return written
-
-
-def _objective(bundle: Path, manifest: Manifest) -> str:
-    """A fifth of the compute, where the cascade can do that; else a threshold, which any can."""
-    frontier = Frontier(read_evidence(bundle, manifest), Measure.MAX_PROB)
-    cheapest = frontier.points[-1].forecast
-    return f"{{speedup: {SPEEDUP}}}" if cheapest.speedup >= SPEEDUP else "{threshold: 0.9}"
 
 
 def _ports(

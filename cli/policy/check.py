@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from training.figures import DialPoint
 
 DIAL_SETTINGS = 12
-DEFAULT_POLICY = "objective: {speedup: 4}"
+DEFAULT_POLICY = "objective: {expected_loss: 0}"
 
 
 def check(

@@ -18,7 +18,7 @@ Objective = Annotated[
     str | None,
     typer.Option(
         metavar="YAML",
-        help="`speedup: 5`, `mean_cost: 0.2`, `threshold: 0.9`, "
+        help="`expected_loss: 0.005`, `speedup: 5`, `mean_cost: 0.2`, `threshold: 0.9`, "
         "`thresholds: {small: 0.93, large@2: 0.9}`, or certified: "
         "`{max_accuracy_loss: 0.01, confidence: 0.95, method: ltt}`, `max_disagreement: 0.02`.",
     ),

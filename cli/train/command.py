@@ -25,6 +25,7 @@ def train(
     balance: options.BalanceBy = options.Balance.NONE,
     limit: options.Limit = None,
     backbone: options.Backbone = None,
+    large_tier: options.LargeTier = None,
     recipe: options.RecipeName = None,
     backbone_first: options.BackboneFirst = False,
     exits: options.Exits = None,
@@ -69,6 +70,8 @@ def train(
     - `offramp train nli.jsonl --out bundles/nli --backbone microsoft/MiniLM-L12-H384-uncased`
 
     - `offramp train fancyzhx/ag_news --out bundles/news --unlabelled headlines.txt`
+
+    - `offramp train reviews.tsv --out b2 --large-tier bundles/reviews --unlabelled more.txt`
     """
     written.shallow_only(small, layers=small_layers, width=small_width)
     chosen = {
@@ -76,6 +79,7 @@ def train(
         "rename": written.renamed(rename or []),
         "large": _given(
             backbone=backbone,
+            bundle=large_tier,
             recipe=recipe and recipe.value,
             backbone_first=backbone_first or None,
             exits=written.layers(exits),

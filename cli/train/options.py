@@ -142,6 +142,14 @@ Backbone = Annotated[
         rich_help_panel=LARGE,
     ),
 ]
+LargeTier = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="BUNDLE",
+        help="Take the large tier of this finished bundle as it is, and train a small tier only.",
+        rich_help_panel=LARGE,
+    ),
+]
 RecipeName = Annotated[
     Recipe | None, typer.Option(help="How the exits learn.", rich_help_panel=LARGE)
 ]

@@ -67,6 +67,8 @@ def _models(prepared: Prepared) -> tuple[str, ...]:
     settings = prepared.settings
     exits = ", ".join(str(layer) for layer in prepared.exits)
     small = settings.small.classifier or f"{settings.small.kind}, distilled from the large tier"
+    if settings.large.bundle is not None:
+        return f"large tier: that of {settings.large.bundle}, as it is", f"small tier: {small}"
     return (
         f"large tier: {settings.large.backbone}, recipe {settings.large.recipe}, exits at layers "
         f"{exits}, {settings.large.epochs} epochs",

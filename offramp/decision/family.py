@@ -14,9 +14,12 @@ from functools import cached_property
 
 from offramp.decision.confidence import Measure
 from offramp.decision.evidence import Evidence
+from offramp.decision.plan import NEVER
 from offramp.decision.simulate import Forecast, simulate
 
 BLEND_STEPS = 20
+# A loss of 1e-17 is none.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,18 @@ class Family(ABC):
         if place == 0:
             return self.points[0]
         return self._blend(self.points[place - 1], self.points[place], mean_cost)
+
+    def at_loss(self, limit: float) -> OperatingPoint:
+        """The cheapest point that is forecast to lose at most this share of right answers.
+
+        Against full depth: 0.01 is one point of accuracy. Where no point keeps that, full depth.
+        """
+        within = [
+            point
+            for point in self.points
+            if point.forecast.full_depth_accuracy - point.forecast.accuracy <= limit + ROUNDING
+        ]
+        return within[-1] if within else self._point(0.0, (NEVER,) * len(self.evidence.exits))
 
     def _blend(
         self, dear: OperatingPoint, cheap: OperatingPoint, mean_cost: float

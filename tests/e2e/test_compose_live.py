@@ -63,21 +63,21 @@ if ASKED_FOR and engine_answers():
 
     def test_an_edit_of_the_mounted_file_is_in_force_without_a_restart(stack, client):
         before = client.classify(TEXTS[0]).policy_version
-        stack.edit_policy("objective: {speedup: 4}", "objective: {threshold: 1}")
+        stack.edit_policy("objective: {expected_loss: 0}", "objective: {threshold: 1}")
         assert eventually(lambda: client.classify(TEXTS[0]).policy_version > before)
         assert client.classify(TEXTS[0]).escalated
-        stack.edit_policy("objective: {threshold: 1}", "objective: {speedup: 4}")
+        stack.edit_policy("objective: {threshold: 1}", "objective: {expected_loss: 0}")
         assert eventually(lambda: client.classify(TEXTS[0]).policy_version > before + 1)
 
     def test_a_broken_edit_changes_nothing(stack, client):
         before = client.classify(TEXTS[0]).policy_version
-        stack.edit_policy("objective: {speedup: 4}", "objective: {speedup: -5}")
+        stack.edit_policy("objective: {expected_loss: 0}", "objective: {speedup: -5}")
         try:
             failed = "offramp_config_last_reload_successful == 0"
             assert eventually(lambda: "router:9464" in query(failed))
             assert client.classify(TEXTS[0]).policy_version == before
         finally:
-            stack.edit_policy("objective: {speedup: -5}", "objective: {speedup: 4}")
+            stack.edit_policy("objective: {speedup: -5}", "objective: {expected_loss: 0}")
 
     def test_prometheus_scrapes_every_process(stack):
         everyone = {"router:9464": 1.0, "small:9465": 1.0, "large:9466": 1.0}

@@ -154,7 +154,7 @@ def test_every_metrics_page_answers(up):
 def test_an_edit_of_the_printed_config_moves_traffic(up):
     original = up.config.read_text()
     for threshold, exit_name in (("0.0", "small"), ("1.0", "large@3")):
-        edited = original.replace("{speedup: 4}\n", f"{{threshold: {threshold}}}\n")
+        edited = original.replace("{expected_loss: 0}\n", f"{{threshold: {threshold}}}\n")
         assert edited != original
         up.config.write_text(edited)
         wait_until(lambda name=exit_name: up.classify("a film")[0]["exit"] == name)

@@ -56,15 +56,13 @@ def gather(
     rng = np.random.default_rng(settings.seed + 1)
     encoded = encode(tokenizer, data.texts, settings.max_tokens)
     most_texts = max(MOST_ANSWERS // len(data.label_names), len(encoded))
-    budget = settings.small.pool_tokens
     if unlabelled:
-        new = encode(tokenizer, unlabelled, settings.max_tokens)
-        drawn = _within(rng.permutation(len(new)), new, budget, most_texts - len(encoded))
-        budget -= int(new.lengths[drawn].sum())
-        encoded = joined(encoded, subset(new, drawn))
+        drawn = rng.permutation(len(unlabelled))[: most_texts - len(encoded)]
+        new = encode(tokenizer, [unlabelled[i] for i in drawn], settings.max_tokens)
+        encoded = joined(encoded, new)
     turns = [rng.permutation(len(encoded)) for _ in range(settings.small.augment)]
     order = np.concatenate([*turns, np.empty(0, dtype=np.intp)]).astype(np.intp)
-    chosen = _within(order, encoded, budget, most_texts - len(encoded))
+    chosen = _within(order, encoded, settings.small.pool_tokens, most_texts - len(encoded))
     encoded = joined(encoded, altered(encoded, chosen, tokenizer, rng))
     answers = Checkpoint(settings.checkpoint).array(
         "small-answers", lambda: _answers(teacher, encoded, settings)

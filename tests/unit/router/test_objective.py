@@ -59,6 +59,16 @@ def test_speedup_and_mean_cost_are_one_dial(route):
     assert by_cost.thresholds == by_speedup.thresholds
 
 
+@pytest.mark.parametrize("limit", [0, 0.005, 0.05])
+def test_an_expected_loss_is_kept_on_the_evidence_and_loosening_it_is_no_dearer(route, limit):
+    solution = solve(route, settings({"expected_loss": limit}))
+    forecast = solution.forecast
+    assert forecast.full_depth_accuracy - forecast.accuracy <= limit + 1e-9
+    looser = solve(route, settings({"expected_loss": limit + 0.02})).forecast
+    assert looser.mean_cost <= forecast.mean_cost
+    assert solution.guarantee is None
+
+
 def test_the_frontier_of_a_measure_is_solved_once(route):
     chosen = settings({"speedup": 2}).confidence
     assert route.frontier(chosen) is route.frontier(chosen)

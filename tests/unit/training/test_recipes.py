@@ -208,7 +208,7 @@ def test_a_network_with_one_exit_has_no_heads_to_train_after(network) -> None:
 def test_settings_that_cannot_work_are_told(backbone, changes, message) -> None:
     options = LargeSettings(backbone=backbone, **changes)
     with pytest.raises(RecipeError, match=message):
-        large.build(options, labels=2)
+        large.build(options, ("no", "yes"))
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_settings_that_cannot_work_are_told(backbone, changes, message) -> None:
 )
 def test_exits_are_every_layer_or_those_given(backbone, exits, expected) -> None:
     options = LargeSettings(backbone=backbone, exits=exits)
-    network, _ = large.build(options, labels=2)
+    network, _ = large.build(options, ("no", "yes"))
     assert network.config.exits == expected
 
 

@@ -94,7 +94,7 @@ def edit(path, old, new):
 
 
 def test_an_edited_file_is_kept_as_it_is(written, folder, tiny_bundle):
-    edited = edit(written.file("router"), "{speedup: 4}\n", "{threshold: 0.7}\n")
+    edited = edit(written.file("router"), "{expected_loss: 0}\n", "{threshold: 0.7}\n")
     again = prepare(folder, Wishes(), tiny_bundle)
     assert again.edited
     assert again.settings.routes["reviews"].policy.objective.threshold == 0.7
@@ -164,7 +164,7 @@ def test_the_files_of_a_suite_that_runs_are_left_alone(folder, tiny_bundle):
 def test_a_folder_that_cannot_be_written_to_serves_what_is_in_it(
     written, folder, tiny_bundle, monkeypatch
 ):
-    edit(written.file("router"), "{speedup: 4}\n", "{threshold: 0.7}\n")
+    edit(written.file("router"), "{expected_loss: 0}\n", "{threshold: 0.7}\n")
 
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
@@ -175,13 +175,13 @@ def test_a_folder_that_cannot_be_written_to_serves_what_is_in_it(
 
 @pytest.mark.parametrize("wish", [{"port": 6001}, {"host": "0.0.0.0"}, {"metrics_port": 1}])
 def test_an_option_against_an_edited_file_is_refused(written, folder, tiny_bundle, wish):
-    edit(written.file("router"), "{speedup: 4}\n", "{threshold: 0.7}\n")
+    edit(written.file("router"), "{expected_loss: 0}\n", "{threshold: 0.7}\n")
     with pytest.raises(errors.ConfigError, match=r"router\.yaml was edited and is kept"):
         prepare(folder, Wishes(**wish), tiny_bundle)
 
 
 def test_another_bundle_against_an_edited_file_is_refused(written, folder, tiny_bundle, tmp_path):
-    edit(written.file("router"), "{speedup: 4}\n", "{threshold: 0.7}\n")
+    edit(written.file("router"), "{expected_loss: 0}\n", "{threshold: 0.7}\n")
     prepare(folder, Wishes(bundle=tiny_bundle, port=6000), tiny_bundle)
     with pytest.raises(errors.ConfigError, match="--config-dir"):
         prepare(folder, Wishes(bundle=tmp_path), tiny_bundle)

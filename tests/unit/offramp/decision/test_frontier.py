@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -156,6 +157,27 @@ def test_the_ladder_is_solved_at_every_price_and_never_rises() -> None:
     ladder = list(Frontier(evidence, Measure.MAX_PROB).ladder())
     assert [price for price, _ in ladder] == PRICES.tolist()
     assert np.array_equal([row for _, row in ladder], np.minimum.accumulate(rows))
+
+
+@given(seed=st.integers(0, 1_000), limit=st.floats(0, 0.2))
+def test_at_a_loss_no_point_within_it_is_cheaper(seed: int, limit: float) -> None:
+    frontier = Frontier(make_evidence(seed), Measure.MAX_PROB)
+    found = frontier.at_loss(limit).forecast
+    assert found.full_depth_accuracy - found.accuracy <= limit + 1e-9
+    for point in frontier.points:
+        forecast = point.forecast
+        if forecast.mean_cost < found.mean_cost:
+            assert forecast.full_depth_accuracy - forecast.accuracy > limit
+
+
+def test_where_every_early_answer_loses_full_depth_is_the_point() -> None:
+    evidence = make_evidence(0)
+    right = np.stack([1 - evidence.labels, evidence.labels], axis=1) * 20.0 - 10.0
+    logits = np.stack([-right, -right, -right, right]).astype(np.float32)
+    evidence = replace(evidence, logits=logits)
+    point = Frontier(evidence, Measure.MAX_PROB).at_loss(0.0)
+    assert point.forecast.accuracy == point.forecast.full_depth_accuracy == 1.0
+    assert point.forecast.mean_cost == pytest.approx(float(evidence.costs()[-1].mean()))
 
 
 def test_the_frontier_ends_where_the_first_exit_answers_everything() -> None:
