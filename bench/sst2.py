@@ -46,7 +46,7 @@ class Options:
     bundle: Path
     batch: int
     repeats: int
-    speedup: float
+    expected_loss: float
     plot: Path | None
 
 
@@ -57,13 +57,17 @@ async def measure(options: Options) -> dict[str, Any]:
         client = services.client
         await run_pass(client, texts[: 4 * options.batch], options.batch, FULL_DEPTH)
         every_exit = await _with_policy(client, {"threshold": 1}, texts, options.batch)
-        points = [await _point(client, s, texts, labels, options) for s in _within(options)]
-        headline = await _point(client, options.speedup, texts, labels, options)
+        points = [
+            {"setting": s, **await _point(client, {"speedup": s}, texts, labels, options)}
+            for s in _within(options)
+        ]
+        objective = {"expected_loss": options.expected_loss}
+        headline = await _point(client, objective, texts, labels, options)
         differences = await _compare_alone(client, texts, options)
     return {
         "examples": len(texts),
         "batch": options.batch,
-        "objective": {"speedup": options.speedup},
+        "objective": objective,
         "full_accuracy": headline["full_accuracy"],
         "cascade_accuracy": headline["accuracy"],
         "speedup_wall": headline["speedup_wall"],
@@ -101,13 +105,13 @@ async def _with_policy(
 
 async def _point(
     client: AsyncClient,
-    speedup: float,
+    objective: Mapping[str, float],
     texts: Sequence[str],
     labels: Sequence[str],
     options: Options,
 ) -> dict[str, Any]:
     """One setting of the dial against full depth, in turn, so that drift hits both alike."""
-    policy = await client.admin.set_policy({"objective": {"speedup": speedup}})
+    policy = await client.admin.set_policy({"objective": dict(objective)})
     cascades, fulls = [], []
     for _ in range(options.repeats):
         fulls.append(await run_pass(client, texts, options.batch, FULL_DEPTH))
@@ -115,7 +119,6 @@ async def _point(
     ratios = [full.seconds / own.seconds for full, own in zip(fulls, cascades, strict=True)]
     found = cascades[0]
     return {
-        "setting": speedup,
         "accuracy": found.accuracy(labels),
         "full_accuracy": fulls[0].accuracy(labels),
         "speedup_wall": statistics.median(ratios),
@@ -179,6 +182,12 @@ def show(figures: Mapping[str, Any], console: Console) -> None:
         f"{figures['examples']} texts, {figures['batch']} to a call; full depth: accuracy "
         f"{figures['full_accuracy']:.4f}"
     )
+    ((name, value),) = figures["objective"].items()
+    console.print(
+        f"{name}: {value:g}: accuracy {figures['cascade_accuracy']:.4f}, "
+        f"{figures['speedup_wall']:.2f}x on the wall clock, {figures['speedup_flops']:.2f}x in "
+        f"FLOPs, escalated {figures['escalation_rate']:.3f}"
+    )
     by_exit = Table("exit", "accuracy", "ECE", title="each exit answering everything")
     for name, accuracy in figures["accuracy_by_exit"].items():
         by_exit.add_row(name, f"{accuracy:.4f}", f"{figures['ece'][name]:.4f}")
@@ -208,7 +217,7 @@ def parse() -> Options:
     parser.add_argument("--batch", type=int, default=32, help="texts to a call")
     parser.add_argument("--repeats", type=int, default=3, help="timed passes of each kind")
     parser.add_argument(
-        "--speedup", type=float, default=4.0, help="the setting of the headline figures"
+        "--expected-loss", type=float, default=0.0, help="the setting of the headline figures"
     )
     parser.add_argument("--plot", type=Path, help="draw the curve into this file")
     return Options(**vars(parser.parse_args()))
