@@ -8,7 +8,7 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from offramp.bundle import Manifest, read_manifest
+from offramp.bundle import Manifest, TierSpec, read_manifest
 from offramp.errors import OfframpError
 from services.models.loading import load_tier
 from services.models.multi_exit import MultiExitClassifier
@@ -37,7 +37,7 @@ def load(
 
     Raises FinishedError where it does not answer with these labels, BundleError as `load_tier`.
     """
-    tier = load_tier(bundle, _spec_name(read_manifest(bundle)))
+    tier = load_tier(bundle, _last(read_manifest(bundle)).name)
     if tuple(tier.manifest.labels) != tuple(labels):
         raise FinishedError(
             f"{bundle} answers with the labels {list(tier.manifest.labels)}, the data has "
@@ -52,10 +52,8 @@ def max_tokens(settings: LargeSettings) -> int:
     """Where the large tier that is taken cuts texts; 0 where none is."""
     if settings.bundle is None:
         return 0
-    manifest = read_manifest(settings.bundle)
-    return manifest.tier(_spec_name(manifest)).max_tokens
+    return _last(read_manifest(settings.bundle)).max_tokens
 
 
-def _spec_name(manifest: Manifest) -> str:
-    """The last tier's name."""
-    return manifest.tiers[-1].name
+def _last(manifest: Manifest) -> TierSpec:
+    return manifest.tiers[-1]

@@ -114,9 +114,3 @@ def joined(first: Encoded, second: Encoded) -> Encoded:
     if first.segments is not None and second.segments is not None:
         segments = first.segments + second.segments
     return Encoded(first.ids + second.ids, segments, first.padding)
-
-
-def subset(texts: Encoded, rows: NDArray[np.intp]) -> Encoded:
-    """The texts at `rows`, in that order."""
-    segments = None if texts.segments is None else [texts.segments[i] for i in rows]
-    return Encoded([texts.ids[i] for i in rows], segments, texts.padding)
