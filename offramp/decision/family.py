@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from offramp.decision.confidence import Measure
 from offramp.decision.evidence import Evidence
@@ -72,14 +73,22 @@ class Family(ABC):
     def at_loss(self, limit: float) -> OperatingPoint:
         """The cheapest point that is forecast to lose at most this share of right answers.
 
-        Against full depth: 0.01 is one point of accuracy. Where no point keeps that, full depth.
+        Against full depth: 0.01 is one point of accuracy. Between two neighbours thresholds are
+        blended, as for a cost. Where no point keeps that, full depth.
         """
-        within = [
-            point
-            for point in self.points
-            if point.forecast.full_depth_accuracy - point.forecast.accuracy <= limit + ROUNDING
-        ]
-        return within[-1] if within else self._point(0.0, (NEVER,) * len(self.evidence.exits))
+        full = self._point(0.0, (NEVER,) * len(self.evidence.exits))
+        points = (full, *self.points)
+        for cheap, dear in pairwise(reversed(points)):
+            for point in self._from(cheap, dear):
+                if point.forecast.full_depth_accuracy - point.forecast.accuracy <= limit + ROUNDING:
+                    return point
+        return full
+
+    def _from(self, cheap: OperatingPoint, dear: OperatingPoint) -> Iterator[OperatingPoint]:
+        """The cheaper of two neighbours, and points that lie ever nearer to the dearer one."""
+        yield cheap
+        for step in range(1, BLEND_STEPS):
+            yield self._between(dear, cheap, step / BLEND_STEPS)
 
     def _blend(
         self, dear: OperatingPoint, cheap: OperatingPoint, mean_cost: float
