@@ -53,7 +53,8 @@ MISTAKES = [
         "threshold: 0.9",
         "threshold: 0.9\n        speedup: 5",
         "19: routes.sentiment.policy.objective: give exactly one of speedup, mean_cost, "
-        "max_accuracy_loss, max_disagreement, threshold, thresholds (given: speedup, threshold)",
+        "expected_loss, max_accuracy_loss, max_disagreement, threshold, thresholds (given: "
+        "speedup, threshold)",
     ),
     (
         "threshold: 0.9",
@@ -68,7 +69,7 @@ MISTAKES = [
         "objective:\n        threshold: 0.9",
         "objective: {}",
         "19: routes.sentiment.policy.objective: give exactly one of speedup, mean_cost, "
-        "max_accuracy_loss, max_disagreement, threshold, thresholds (given: none)",
+        "expected_loss, max_accuracy_loss, max_disagreement, threshold, thresholds (given: none)",
     ),
     (
         "objective:\n        threshold: 0.9",
