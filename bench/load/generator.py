@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from bench.load.arrivals import Times
 from offramp.errors import OfframpError
@@ -24,6 +24,8 @@ class Answered(Protocol):
         """Where the text left; empty where nobody says."""
 
 
+# What is sent: a text, or what makes up a call of many.
+Item = TypeVar("Item")
 Ask: TypeAlias = Callable[[str], Awaitable[Answered]]
 
 
@@ -50,10 +52,10 @@ class Sent:
         return self.done - self.intended
 
 
-class Generator:
+class Generator(Generic[Item]):
     """Sends `texts` one by one, from the first again when they run out; `ask` gets the answers."""
 
-    def __init__(self, ask: Ask, texts: Sequence[str]) -> None:
+    def __init__(self, ask: Callable[[Item], Awaitable[Answered]], texts: Sequence[Item]) -> None:
         self._ask = ask
         self._texts = texts
         self._began = 0.0

@@ -15,9 +15,9 @@ import aiohttp
 from bench.peers.environment import INFINITY, MOSEC, TRITON, Environment, python_of
 from bench.peers.full_depth import SERVERS, PeerError
 
-# A text as the body of a request, and the label in the body of the answer.
-Body: TypeAlias = Callable[[str], dict[str, Any]]
-Label: TypeAlias = Callable[[Any], str]
+# Texts as the body of a request, and their labels in the body of the answer.
+Body: TypeAlias = Callable[[Sequence[str]], dict[str, Any]]
+Labels: TypeAlias = Callable[[Any], list[str]]
 
 MODEL = "full"
 
@@ -26,7 +26,8 @@ MODEL = "full"
 class Peer:
     """A server that gets the full model: how it is started, and how it is asked over HTTP.
 
-    command: from the interpreter, the model's folder, threads, port and rows to a batch.
+    command: from the interpreter, the model's folder, threads, port and rows to a batch.  body,
+    labels: of a call of as many texts as the server takes in one, which is one for some.
     """
 
     title: str
@@ -34,7 +35,7 @@ class Peer:
     command: Callable[[Path, Path, int, int, int], list[str]]
     path: str
     body: Body
-    label: Label
+    labels: Labels
 
 
 def _own(script: str, how: str) -> Callable[[Path, Path, int, int, int], list[str]]:
@@ -58,8 +59,8 @@ def _mosec(how: str) -> Peer:
         environment=MOSEC,
         command=_own("mosec_server.py", how),
         path="/inference",
-        body=lambda text: {"text": text},
-        label=lambda answer: str(answer["label"]),
+        body=lambda texts: {"text": texts[0]},
+        labels=lambda answer: [str(answer["label"])],
     )
 
 
@@ -69,10 +70,17 @@ def _triton(how: str) -> Peer:
         environment=TRITON,
         command=_own("triton_server.py", how),
         path=f"/v2/models/{MODEL}/infer",
-        body=lambda text: {
-            "inputs": [{"name": "text", "shape": [1, 1], "datatype": "BYTES", "data": [text]}]
+        body=lambda texts: {
+            "inputs": [
+                {
+                    "name": "text",
+                    "shape": [len(texts), 1],
+                    "datatype": "BYTES",
+                    "data": list(texts),
+                }
+            ]
         },
-        label=lambda answer: str(answer["outputs"][0]["data"][0]),
+        labels=lambda answer: [str(label) for label in answer["outputs"][0]["data"]],
     )
 
 
@@ -88,8 +96,10 @@ PEERS: dict[str, Peer] = {
         environment=INFINITY,
         command=_infinity,
         path="/classify",
-        body=lambda text: {"model": MODEL, "input": [text]},
-        label=lambda answer: str(max(answer["data"][0], key=lambda one: one["score"])["label"]),
+        body=lambda texts: {"model": MODEL, "input": list(texts)},
+        labels=lambda answer: [
+            str(max(scores, key=lambda one: one["score"])["label"]) for scores in answer["data"]
+        ],
     ),
     "mosec": _mosec("torch-fp32"),
     "triton": _triton("torch-fp32"),
@@ -101,19 +111,19 @@ PEERS: dict[str, Peer] = {
 
 
 class HttpAsk:
-    """Asks a peer for the label of a text. Raises PeerError for what is no answer."""
+    """Asks a peer for the labels of texts in one call. Raises PeerError for what is no answer."""
 
     def __init__(self, session: aiohttp.ClientSession, peer: Peer, port: int) -> None:
         self._session = session
         self._peer = peer
         self._url = f"http://127.0.0.1:{port}{peer.path}"
 
-    async def __call__(self, text: str) -> str:
-        async with self._session.post(self._url, json=self._peer.body(text)) as response:
+    async def __call__(self, texts: Sequence[str]) -> list[str]:
+        async with self._session.post(self._url, json=self._peer.body(texts)) as response:
             answer = await response.read()
             if response.status != 200:
                 raise PeerError(f"{self._peer.title}: {response.status}, {answer[:200]!r}")
-        return self._peer.label(json.loads(answer))
+        return self._peer.labels(json.loads(answer))
 
 
 def free_ports(count: int) -> int:

@@ -19,22 +19,27 @@ from bench.peers import process
 from bench.peers.contenders import PEERS, HttpAsk, environment_of, free_ports, threads
 from bench.peers.full_depth import SERVERS, PeerError
 from bench.services import running
-from offramp.client import Override
+from offramp.client import Classification, ItemFailure, Override
 
-AskLabel: TypeAlias = Callable[[str], Awaitable[str]]
+# The labels of the texts of one call.
+AskLabels: TypeAlias = Callable[[Sequence[str]], Awaitable[Sequence[str]]]
 # Of load before it counts: some compile a model anew for every shape of a batch.
 WARM_UP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """texts: sent again and again, `in_flight` at a time, for `seconds`; rows: to a batch."""
+    """texts: sent again and again for `seconds`, in calls of `per_call`, `calls` at a time.
+
+    rows: to a batch of a peer.
+    """
 
     texts: Sequence[str]
     labels: Sequence[str]
-    in_flight: int
+    calls: int
     seconds: float
     rows: int
+    per_call: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Run:
     """What a run came to.
 
     cpu_ms: processor milliseconds per answer, of all of the server's processes.
-    p50, p99: milliseconds; None where texts are not sent one by one.
+    p50, p99: milliseconds of a call; None where nothing is sent.
     """
 
     answered: int
@@ -56,9 +61,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """As the generator wants one."""
+    """As the generator wants one; what it says is kept by the place of its text."""
 
-    label: str
+    label: str = ""
     exit: str = ""
 
 
@@ -74,13 +79,13 @@ async def run_peer(name: str, python: Path, model: Path, load: Load, work: Path)
         aiohttp.ClientSession(timeout=timeout, connector=connector) as http,
     ):
         ask = HttpAsk(http, peer, port)
-        await _until_ready(ask, load.texts[0], log)
+        await _until_ready(ask, load.texts[: load.per_call], log)
 
         async def spent() -> tuple[float, float]:
             found = process.usage(session)
             return found.cpu_seconds, found.memory_bytes
 
-        return await _measured(ask, load, spent)
+        return await measured(ask, load, spent)
 
 
 async def run_ours(
@@ -94,14 +99,17 @@ async def run_ours(
     objective = None if allowed is None else {"expected_loss": allowed}
     async with running(bundle, objective) as services:
 
-        async def ask(text: str) -> str:
-            return (await services.client.classify(text, override=override)).label
+        async def ask(texts: Sequence[str]) -> list[str]:
+            if load.per_call == 1:
+                return [(await services.client.classify(texts[0], override=override)).label]
+            found = await services.client.classify_batch(texts, override=override)
+            return [_answer(one).label for one in found]
 
         async def spent() -> tuple[float, float]:
             found = (await pages.usage(services.pages)).values()
             return sum(u.cpu_seconds for u in found), sum(u.memory_bytes for u in found)
 
-        return await _measured(ask, load, spent)
+        return await measured(ask, load, spent)
 
 
 async def run_pipeline(model: Path, load: Load, work: Path) -> Run:
@@ -132,11 +140,17 @@ async def run_pipeline(model: Path, load: Load, work: Path) -> Run:
     )
 
 
-async def _until_ready(ask: AskLabel, text: str, log: Path) -> None:
+def _answer(found: Classification | ItemFailure) -> Classification:
+    if isinstance(found, ItemFailure):
+        raise PeerError(f"a text of a call was not answered: {found}")
+    return found
+
+
+async def _until_ready(ask: AskLabels, texts: Sequence[str], log: Path) -> None:
     """Some open their port before they can answer."""
     for _ in range(600):
         try:
-            await ask(text)
+            await ask(texts)
         except (PeerError, aiohttp.ClientError, KeyError):
             await asyncio.sleep(0.2)
         else:
@@ -144,27 +158,32 @@ async def _until_ready(ask: AskLabel, text: str, log: Path) -> None:
     raise PeerError(f"{log.stem} does not answer; see {log}")
 
 
-async def _measured(
-    ask: AskLabel, load: Load, spent: Callable[[], Awaitable[tuple[float, float]]]
+async def measured(
+    ask: AskLabels, load: Load, spent: Callable[[], Awaitable[tuple[float, float]]]
 ) -> Run:
-    async def answer(text: str) -> _Answer:
-        return _Answer(await ask(text))
+    """Warm a server up, put it under load: spent gives its processor seconds and bytes so far."""
+    labels: dict[int, str] = {}
 
-    generator = Generator(answer, load.texts)
-    await generator.closed_loop(load.in_flight, WARM_UP_SECONDS)
+    async def answer(call: range) -> _Answer:
+        labels.update(zip(call, await ask([load.texts[place] for place in call]), strict=True))
+        return _Answer()
+
+    places = range(len(load.texts))
+    calls = [places[start : start + load.per_call] for start in places[:: load.per_call]]
+    generator = Generator(answer, calls)
+    await generator.closed_loop(load.calls, WARM_UP_SECONDS)
     cpu_before, _ = await spent()
-    found = await generator.closed_loop(load.in_flight, load.seconds)
+    found = await generator.closed_loop(load.calls, load.seconds)
     cpu, memory = await spent()
-    answered = [one for one in found if not one.error]
-    if len(answered) < len(found):
-        raise PeerError(f"{len(found) - len(answered)} of {len(found)} texts were not answered")
-    latencies = 1000 * np.array([one.latency for one in answered])
-    first = {one.text: one.label for one in answered}
-    right = [label == load.labels[text] for text, label in first.items()]
+    if failed := [one for one in found if one.error]:
+        raise PeerError(f"{len(failed)} of {len(found)} calls failed: {failed[0].error}")
+    latencies = 1000 * np.array([one.latency for one in found])
+    answered = sum(len(calls[one.text]) for one in found)
+    right = [label == load.labels[place] for place, label in labels.items()]
     return Run(
-        answered=len(answered),
-        throughput=len(answered) / max(one.done for one in answered),
-        cpu_ms=1000 * (cpu - cpu_before) / len(answered),
+        answered=answered,
+        throughput=answered / max(one.done for one in found),
+        cpu_ms=1000 * (cpu - cpu_before) / answered,
         memory_mb=memory / 1e6,
         p50=float(np.percentile(latencies, 50)),
         p99=float(np.percentile(latencies, 99)),

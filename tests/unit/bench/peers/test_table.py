@@ -1,10 +1,13 @@
 """What is said of the contenders."""
 
+import asyncio
 from pathlib import Path
+
+import pytest
 
 from bench.peers.__main__ import CASCADE, PIPELINE, Options, part
 from bench.peers.contenders import PEERS
-from bench.peers.runs import Run
+from bench.peers.runs import Load, Run, measured
 
 OPTIONS = Options(Path("a"), Path("b"), ("mosec",), 64, 5.0, 2, 32, 0, Path("c"), Path("d"))
 
@@ -27,12 +30,35 @@ def test_times_are_those_of_the_pipeline_and_who_fell_out_is_named():
     assert found.figures["failed"] == {"mosec": "did not come up"}
 
 
-def test_a_label_is_read_from_what_a_peer_answers():
+def test_labels_are_read_from_what_a_peer_answers():
+    scores = [{"label": "b", "score": 0.3}, {"label": "a", "score": 0.7}]
     answers = {
-        "infinity": {"data": [[{"label": "b", "score": 0.3}, {"label": "a", "score": 0.7}]]},
+        "infinity": {"data": [scores, scores[:1]]},
         "mosec": {"label": "a"},
-        "triton": {"outputs": [{"name": "label", "data": ["a"]}]},
+        "triton": {"outputs": [{"name": "label", "data": ["a", "b"]}]},
     }
     for name, answer in answers.items():
-        assert PEERS[name].label(answer) == "a"
-        assert "some text" in str(PEERS[name].body("some text"))
+        labels = PEERS[name].labels(answer)
+        assert labels == ["a", "b"][: len(labels)]
+        sent = ["some text", "another"][: len(labels)]
+        assert all(text in str(PEERS[name].body(sent)) for text in sent)
+
+
+def test_in_bulk_every_text_of_a_call_is_counted_and_kept_with_its_own_label(monkeypatch):
+    monkeypatch.setattr("bench.peers.runs.WARM_UP_SECONDS", 0.1)
+    texts = [f"text {place}" for place in range(5)]
+    load = Load(texts, ["even", "odd"] * 2 + ["odd"], calls=2, seconds=0.1, rows=4, per_call=2)
+
+    async def ask(sent):
+        assert len(sent) <= 2
+        await asyncio.sleep(0.001)
+        return ["odd" if int(text.split()[1]) % 2 else "even" for text in sent]
+
+    async def spent():
+        return next(seconds), 1e6
+
+    seconds = iter([1.0, 3.0])
+    found = asyncio.run(measured(ask, load, spent))
+    assert found.accuracy == 0.8
+    assert found.cpu_ms * found.answered == pytest.approx(2000)
+    assert found.answered > 2 * 5
