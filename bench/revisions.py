@@ -99,7 +99,7 @@ async def measure(options: Options) -> Turns:
 
 async def _turn(
     services: Services,
-    generator: Generator,
+    generator: Generator[str],
     labels: Sequence[str],
     in_flight: int,
     seconds: float,
