@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 from offramp.decision.confidence import Measure
 from offramp.decision.evidence import Evidence
@@ -71,18 +70,20 @@ class Family(ABC):
         return self._blend(self.points[place - 1], self.points[place], mean_cost)
 
     def at_loss(self, limit: float) -> OperatingPoint:
-        """The cheapest point that is forecast to lose at most this share of right answers.
+        """The last point, from the dearest on, that is forecast to lose at most this share.
 
-        Against full depth: 0.01 is one point of accuracy. Between two neighbours thresholds are
-        blended, as for a cost. Where no point keeps that, full depth.
+        Of right answers, against full depth: 0.01 is one point of accuracy. Between it and the
+        first that loses more thresholds are blended, as for a cost. A cheaper point that loses less
+        again is left alone: of many that lose more in truth, one is lucky on the evidence. Where
+        the dearest loses more already, a blend with full depth, or full depth.
         """
-        full = self._point(0.0, (NEVER,) * len(self.evidence.exits))
-        points = (full, *self.points)
-        for cheap, dear in pairwise(reversed(points)):
-            for point in self._from(cheap, dear):
-                if point.forecast.full_depth_accuracy - point.forecast.accuracy <= limit + ROUNDING:
-                    return point
-        return full
+        kept = self._point(0.0, (NEVER,) * len(self.evidence.exits))
+        for point in self.points:
+            if point.forecast.loss > limit + ROUNDING:
+                nearer = self._from(point, kept)
+                return next((p for p in nearer if p.forecast.loss <= limit + ROUNDING), kept)
+            kept = point
+        return kept
 
     def _from(self, cheap: OperatingPoint, dear: OperatingPoint) -> Iterator[OperatingPoint]:
         """The cheaper of two neighbours, and points that lie ever nearer to the dearer one."""

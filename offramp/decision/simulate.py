@@ -29,6 +29,11 @@ class Forecast:
         """Baseline cost divided by mean cost."""
         return 1.0 / self.mean_cost
 
+    @property
+    def loss(self) -> float:
+        """Share of right answers lost against full depth; below 0 where there are more."""
+        return self.full_depth_accuracy - self.accuracy
+
 
 def chosen_exits(confidences: NDArray[np.float64], thresholds: Sequence[float]) -> NDArray[np.intp]:
     """Index of the exit each example leaves at (N,), from confidences (E, N) and E thresholds.

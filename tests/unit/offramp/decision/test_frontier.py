@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from offramp.decision.confidence import Measure
 from offramp.decision.cost import CostCurve, ExitCost
 from offramp.decision.evidence import Evidence
+from offramp.decision.family import ROUNDING, Family
 from offramp.decision.frontier import PRICES, Frontier, agreement, solve
 from offramp.decision.ordering import Ordering
 from offramp.decision.readout import Readout
@@ -160,14 +162,43 @@ def test_the_ladder_is_solved_at_every_price_and_never_rises() -> None:
 
 
 @given(seed=st.integers(0, 1_000), limit=st.floats(0, 0.2))
-def test_at_a_loss_no_point_within_it_is_cheaper(seed: int, limit: float) -> None:
+def test_at_a_loss_every_dearer_point_keeps_it_and_the_next_does_not(
+    seed: int, limit: float
+) -> None:
     frontier = Frontier(make_evidence(seed), Measure.MAX_PROB)
     found = frontier.at_loss(limit).forecast
-    assert found.full_depth_accuracy - found.accuracy <= limit + 1e-9
-    for point in frontier.points:
-        forecast = point.forecast
-        if forecast.mean_cost < found.mean_cost:
-            assert forecast.full_depth_accuracy - forecast.accuracy > limit
+    assert found.loss <= limit + ROUNDING
+    forecasts = [point.forecast for point in frontier.points]
+    dearer = [one for one in forecasts if one.mean_cost >= found.mean_cost]
+    assert all(one.loss <= limit + ROUNDING for one in dearer)
+    cheaper = forecasts[len(dearer) :]
+    assert not cheaper or cheaper[0].loss > limit
+
+
+class Steps(Family):
+    """One more example leaves early at every step."""
+
+    def ladder(self) -> Iterator[tuple[float, tuple[float, ...]]]:
+        surest_first = sorted(self.evidence.confidences(self.measure)[0], reverse=True)
+        for step, confidence in enumerate(surest_first):
+            yield float(step), (confidence, 0.0)
+
+
+def test_a_cheaper_point_that_is_lucky_on_the_evidence_is_left_alone() -> None:
+    small = np.array([4.0, -3.0, 2.0, -1.0])  # below 0 is wrong; the surest first
+    full = np.array([5.0, 5.0, -5.0, 5.0])
+    one = make_evidence(0, examples=4)
+    evidence = replace(
+        one,
+        exits=(EXITS[0], EXITS[-1]),
+        readouts=one.readouts[:2],
+        labels=np.ones(4, dtype=np.int64),
+        logits=np.stack([np.stack([-m, m], axis=-1) for m in (small, full)]).astype(np.float32),
+    )
+    family = Steps(evidence, Measure.MAX_PROB)
+    assert [point.forecast.loss for point in family.points] == [0.0, 0.25, 0.0, 0.25]
+    assert family.at_loss(0.0).forecast.exit_shares["small"] == 0.25
+    assert family.at_loss(0.25).forecast.exit_shares["small"] == 1.0
 
 
 def test_where_every_early_answer_loses_full_depth_is_the_point() -> None:
