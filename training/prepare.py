@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerBase
@@ -11,7 +12,9 @@ from training import assemble, classifier, cut, device, finished, identity, larg
 from training.card import read_record
 from training.corpus import read_more, read_parts
 from training.data import LabelledTexts, Text
+from training.progress import say
 from training.settings import TrainSettings
+from training.students import pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,20 @@ def prepare(settings: TrainSettings) -> Prepared:
     found = cut.settle(parts.held_out.texts, tokenizer, asked, most)
     settings = replace(settings, max_tokens=found.max_tokens)
     unlabelled = read_more(parts, settings)
+    if classified is None:
+        _mention_room(parts.fit, unlabelled or ())
     return Prepared(settings, parts, unlabelled, found, network.config.exits, classified)
+
+
+def _mention_room(fit: LabelledTexts, unlabelled: Sequence[Text]) -> None:
+    """Say where students learn from fewer unlabelled texts than were given."""
+    room = pool.room(fit)
+    if len(unlabelled) > room:
+        say(
+            f"students learn from {f'{room:,}' if room else 'none'} of the {len(unlabelled):,} "
+            f"unlabelled texts: with {len(fit.label_names):,} labels, and {len(fit):,} texts that "
+            "have one, answers of the large tier are kept for no more"
+        )
 
 
 def _check_unseen(settings: TrainSettings, held_out: LabelledTexts) -> None:

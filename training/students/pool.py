@@ -45,6 +45,11 @@ class Pool:
         return (rows <= last).to(device), self.aims[rows.clamp(max=last)].to(device)
 
 
+def room(data: LabelledTexts) -> int:
+    """How many texts students can learn from beside the labelled ones; 0 with many labels."""
+    return max(MOST_ANSWERS // len(data.label_names) - len(data), 0)
+
+
 def gather(
     data: LabelledTexts,
     teacher: StagedNetwork,
@@ -52,12 +57,16 @@ def gather(
     settings: TrainSettings,
     unlabelled: Sequence[Text] | None = None,
 ) -> Pool:
-    """Bring the texts together and let the large tier answer them."""
+    """Bring the texts together and let the large tier answer them.
+
+    Of unlabelled texts as many as there is `room` for, drawn at random.
+    """
     rng = np.random.default_rng(settings.seed + 1)
     encoded = encode(tokenizer, data.texts, settings.max_tokens)
-    most_texts = max(MOST_ANSWERS // len(data.label_names), len(encoded))
-    if unlabelled:
-        drawn = rng.permutation(len(unlabelled))[: most_texts - len(encoded)]
+    free = room(data)
+    most_texts = len(encoded) + free
+    if unlabelled and free:
+        drawn = rng.permutation(len(unlabelled))[:free]
         new = encode(tokenizer, [unlabelled[i] for i in drawn], settings.max_tokens)
         encoded = joined(encoded, new)
     turns = [rng.permutation(len(encoded)) for _ in range(settings.small.augment)]

@@ -20,6 +20,7 @@ from training.parting import TooFewToCalibrateError
 from training.prepare import Prepared, prepare
 from training.recipes import RecipeError
 from training.settings import LargeSettings, SmallSettings, TrainSettings
+from training.students import pool
 from training.target import OutputError
 
 
@@ -130,6 +131,21 @@ def test_unlabelled_texts_are_new_ones(settings, tmp_path, capsys) -> None:
         "a new one",
     ]
     assert "600 more stand in the labelled data and are left out" in capsys.readouterr().err
+
+
+def test_unlabelled_texts_that_no_student_has_room_for_are_told(
+    settings, tmp_path, capsys, monkeypatch
+) -> None:
+    unlabelled = tmp_path / "more.txt"
+    unlabelled.write_text("A new one\nanother new one\n")
+    made = settings(reviews(0, 600), unlabelled=unlabelled)
+    fit = prepare(made).parts.fit
+    assert "students learn from" not in capsys.readouterr().err
+    for room, said in ((1, "1"), (0, "none"), (-5, "none")):
+        monkeypatch.setattr(pool, "MOST_ANSWERS", 2 * (len(fit) + room))
+        assert len(prepare(made).unlabelled) == 2
+        found = capsys.readouterr().err
+        assert f"students learn from {said} of the 2 unlabelled texts: with 2 labels" in found
 
 
 def test_rare_labels_weigh_more_where_that_is_asked_for(settings) -> None:

@@ -91,6 +91,16 @@ def test_many_classes_mean_fewer_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(gathered(40, augment=20).encoded) == 40
 
 
+def test_where_labels_leave_no_room_no_unlabelled_text_is_learned_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool, "MOST_ANSWERS", 25 * LABELS)
+    assert [pool.room(labelled(count)) for count in (10, 24, 25, 40)] == [15, 1, 0, 0]
+    assert len(gathered(24, unlabelled=9, augment=20).encoded) == 25
+    for count in (25, 40):
+        assert len(gathered(count, unlabelled=9, augment=20).encoded) == count
+
+
 def test_a_row_knows_whether_it_has_a_label_and_which() -> None:
     found = gathered(6, augment=1)
     rows = np.asarray([7, 2, 11, 5])
