@@ -23,7 +23,7 @@ from training import backbone, finished, lengths, parameters, progress
 from training.augment import WordMask
 from training.batches import Batch, Encoded, encode, in_order
 from training.data import LabelledTexts, Text
-from training.device import autocast
+from training.device import autocast, resolve
 from training.fragments import whole
 from training.loop import Plan, fit
 from training.recipes import RecipeError, recipe
@@ -78,7 +78,9 @@ def _layers(exits: tuple[int, ...] | str | None, depth: int) -> tuple[int, ...]:
 def train(
     data: LabelledTexts, settings: TrainSettings, unlabelled: Sequence[Text] | None = None
 ) -> tuple[MultiExitClassifier, PreTrainedTokenizerBase]:
-    """Fine-tune on all of `data`, unless a finished one is taken; it comes back in eval mode.
+    """Fine-tune on all of `data`, unless a finished one is taken.
+
+    It comes back in eval mode, on the device of the settings.
 
     unlabelled: texts that the last exit may teach the others on; only `taught` reads them.
     With exits or keep "auto" the model comes back with every exit, and keeps all tokens: what to
@@ -87,7 +89,7 @@ def train(
     options = settings.large
     network, tokenizer = build(options, data.label_names)
     if options.bundle is not None:
-        return network, tokenizer
+        return network.to(resolve(settings.device)), tokenizer
     rng = np.random.default_rng(settings.seed)
     # What pairs have in common is what is learned from them: with words hidden it is not there.
     mask = WordMask(tokenizer, 0.0 if data.pairs else options.mask_words, rng)

@@ -12,7 +12,7 @@ import torch
 from offramp.bundle import read_manifest
 from services.models.loading import load_tier
 from tests.support import tiny
-from training import train
+from training import large, train
 from training.finished import FinishedError
 from training.prepare import prepare
 from training.settings import LargeSettings, SmallSettings
@@ -68,6 +68,17 @@ def test_other_labels_are_refused(tiny_bundle: Path, tmp_path: Path, unseen: Pat
     settings = taking(tiny_bundle, tmp_path / "out", rename={}, validation=unseen, hold_out=None)
     with pytest.raises(FinishedError, match=r"negative.*the data has.*--rename"):
         prepare(settings)
+
+
+def test_a_finished_tier_answers_on_the_device_that_is_asked_for(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = prepare(taking(tiny_bundle, tmp_path / "out"))
+    # Stands for a GPU, which few machines that test have.
+    monkeypatch.setattr(large, "resolve", lambda name: torch.device("meta"))
+    network, _ = large.train(prepared.parts.fit, prepared.settings)
+    assert {weights.device.type for weights in network.parameters()} == {"meta"}
+    assert not network.training
 
 
 def test_a_finished_tier_is_not_trained(tiny_bundle: Path, tmp_path: Path) -> None:
