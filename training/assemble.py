@@ -24,7 +24,7 @@ from services.models.flops import exit_flops
 from services.models.loading import TierModel, load_tier, save_tier
 from services.models.multi_exit import MultiExitClassifier
 from services.models.staged import StagedNetwork
-from training import calibrate, card, export, identity, precisions, target
+from training import calibrate, card, export, finished, identity, precisions, target
 from training.calibrate import Calibrated
 from training.choose import Choice
 from training.data import LabelledTexts
@@ -90,6 +90,8 @@ def write(settings: TrainSettings, parts: Parts, models: Models, seconds: float)
 def _save(directory: Path, name: str, tier: Tier, settings: TrainSettings) -> TierSpec:
     network = tier.network
     kind = save_tier(directory / name, network, tier.tokenizer, settings.precision)
+    if name == LARGE and settings.large.bundle is not None:
+        finished.copy_weights(settings.large.bundle, directory / name)
     names = [name]
     if isinstance(network, MultiExitClassifier) and name != SMALL:
         names = [f"{name}@{layer}" for layer in network.config.exits]

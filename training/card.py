@@ -115,7 +115,7 @@ An Offramp bundle: {"pairs of texts" if manifest.pairs else "texts"} in, one of
   {record["held_out_texts"]:,} held out{_held_out_from(record)} for readouts and evidence; no
   held-out text, and no fragment of one, was trained on.{note}
 {_taken(record)}{_calibrated_on(record)}{_backbone(record)}
-- weights: {size:.1f} MB, {_PRECISIONS[record["precision"]]}; every figure below was taken from the
+- weights: {size:.1f} MB, {_stored(record)}; every figure below was taken from the
   models as stored
 
 {tiers}
@@ -129,6 +129,17 @@ _PRECISIONS = {
 }
 
 
+def _stored(record: Mapping[str, Any]) -> str:
+    """How the weights are stored; a large tier that was taken may be in another precision."""
+    small, taken = record["precision"], record.get("large_tier") or {}
+    large = taken.get("precision", small)
+    if small == large:
+        return _PRECISIONS[small]
+    return (
+        f"those of the small tier {_PRECISIONS[small]}; those of the large one {_PRECISIONS[large]}"
+    )
+
+
 def _held_out_from(record: Mapping[str, Any]) -> str:
     """The file of the held-out texts, where they are not a part of the data."""
     return f", of `{record['validation']}`," if record.get("validation") else ""
@@ -138,11 +149,18 @@ def _large(settings: LargeSettings) -> dict[str, Any]:
     """What the large tier was made from; of one that was taken, what its own record says."""
     if settings.bundle is not None:
         known, source = read_record(settings.bundle), read_manifest(settings.bundle)
+        # Taken more than once, it is still as the run that trained it stored it.
+        trained = known.get("large_tier") or {}
         return {
             "backbone": known["backbone"],
             "licence": known["backbone_licence"],
             "settings": known["large"],
-            "taken": {"name": source.name, "id": source.id, "made": source.created},
+            "taken": {
+                "name": source.name,
+                "id": source.id,
+                "made": source.created,
+                "precision": trained.get("precision", known["precision"]),
+            },
         }
     name = source_name(settings.backbone)
     return {

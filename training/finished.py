@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from offramp.bundle import Manifest, TierSpec, read_manifest
+from offramp.bundle import Manifest, TierSpec, read_manifest, verify_tier
 from offramp.errors import OfframpError
+from services.models.files import WEIGHTS
 from services.models.loading import load_tier
 from services.models.multi_exit import MultiExitClassifier
 from training.settings import LargeSettings
@@ -46,6 +48,18 @@ def load(
     if not isinstance(tier.network, MultiExitClassifier):
         raise FinishedError(f"the last tier of {bundle} has one exit only; train one with exits")
     return tier.network, tier.tokenizer
+
+
+def copy_weights(bundle: Path, folder: Path) -> None:
+    """Put the weights of the last tier of a bundle, to the bit, into the folder of another tier.
+
+    Written anew they would be rounded again. Raises BundleError where they are not what the bundle
+    was made with.
+    """
+    manifest = read_manifest(bundle)
+    tier = _last(manifest).name
+    verify_tier(bundle, manifest, tier)
+    shutil.copyfile(bundle / tier / WEIGHTS, folder / WEIGHTS)
 
 
 def max_tokens(settings: LargeSettings) -> int:

@@ -235,7 +235,11 @@ Name = Annotated[
     ),
 ]
 StoredPrecision = Annotated[
-    Precision, typer.Option(help="Of the stored weights.", rich_help_panel=BUNDLE)
+    Precision,
+    typer.Option(
+        help="Of the stored weights; a large tier that is taken keeps its own.",
+        rich_help_panel=BUNDLE,
+    ),
 ]
 Export = Annotated[
     bool,

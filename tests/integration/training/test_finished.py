@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from offramp.bundle import read_manifest
+from offramp.bundle import content_id, read_manifest, tier_files, write_manifest
+from services.models.files import WEIGHTS
 from services.models.loading import load_tier
+from services.models.storage import save_weights
 from tests.support import tiny
 from training import large, train
 from training.finished import FinishedError
@@ -25,6 +28,23 @@ def taking(bundle: Path, out: Path, **changes: object):
     changes = {"small": SMALL, "max_tokens": 0, **changes}
     found = tiny.settings(out, Path("no-backbone"), **changes)
     return replace(found, large=LargeSettings(bundle=bundle))
+
+
+def storing(bundle: Path, folder: Path, precision: str) -> Path:
+    """A copy of a bundle whose large tier, with other weights, is stored in a precision."""
+    shutil.copytree(bundle, folder)
+    network = load_tier(folder, "large").network
+    with torch.no_grad():
+        for number in network.parameters():
+            number.mul_(1.0 + 0.01 * torch.rand_like(number))
+    save_weights(network, folder / "large" / WEIGHTS, precision)
+    manifest = read_manifest(folder)
+    files = tier_files(folder, manifest.tiers)
+    identity = content_id(files, manifest.tiers)
+    write_manifest(folder, replace(manifest, files=files, id=identity))
+    record = json.loads((folder / "training.json").read_text())
+    (folder / "training.json").write_text(json.dumps({**record, "precision": precision}))
+    return folder
 
 
 @pytest.fixture
@@ -53,6 +73,25 @@ def test_the_large_tier_stays_to_the_bit_and_the_small_one_is_new(
     assert record["large_tier"]["id"] == before.id
     assert record["backbone"] == "backbone"
     assert f"as bundle `reviews` has it, id `{before.id}`" in (bundle / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("stored", "asked"), [("fp32", "int8"), ("int8", "fp16")])
+def test_the_large_tier_stays_as_it_is_stored_whatever_precision_the_small_one_gets(
+    tiny_bundle: Path, tmp_path: Path, stored: str, asked: str
+) -> None:
+    source = storing(tiny_bundle, tmp_path / "source", stored)
+    bundle = train.run(taking(source, tmp_path / "out", precision=asked))
+    weights = [(folder / "large" / WEIGHTS).read_bytes() for folder in (source, bundle)]
+    assert weights[0] == weights[1]
+    record = json.loads((bundle / "training.json").read_text())
+    assert (record["precision"], record["large_tier"]["precision"]) == (asked, stored)
+    kinds = {"fp32": "fp32", "fp16": "fp16", "int8": "matrices as 8-bit integers with one fp32"}
+    card = (bundle / "README.md").read_text()
+    assert f"those of the small tier {kinds[asked]}" in card
+    assert f"those of the large one {kinds[stored]}" in card
+    again = train.run(taking(bundle, tmp_path / "again", precision=asked))
+    assert (again / "large" / WEIGHTS).read_bytes() == weights[0]
+    assert json.loads((again / "training.json").read_text())["large_tier"]["precision"] == stored
 
 
 def test_texts_that_the_large_tier_may_have_learned_are_not_held_out(
