@@ -43,7 +43,7 @@ def write(
     choice: what the small tier was chosen from, where it was.
     """
     classifier = settings.small.classifier
-    large = _large(settings.large)
+    large = origin(settings.large)
     record = {
         "data": source_name(settings.data),
         "data_note": settings.data_note,
@@ -145,29 +145,41 @@ def _held_out_from(record: Mapping[str, Any]) -> str:
     return f", of `{record['validation']}`," if record.get("validation") else ""
 
 
-def _large(settings: LargeSettings) -> dict[str, Any]:
-    """What the large tier was made from; of one that was taken, what its own record says."""
+def origin(settings: LargeSettings) -> dict[str, Any]:
+    """What the large tier was made from; of one that is taken, what its own record says.
+
+    Raises BundleError where that record cannot be read, or says too little.
+    """
     if settings.bundle is not None:
-        known, source = read_record(settings.bundle), read_manifest(settings.bundle)
-        # Taken more than once, it is still as the run that trained it stored it.
-        trained = known.get("large_tier") or {}
-        return {
-            "backbone": known["backbone"],
-            "licence": known["backbone_licence"],
-            "settings": known["large"],
-            "taken": {
-                "name": source.name,
-                "id": source.id,
-                "made": source.created,
-                "precision": trained.get("precision", known["precision"]),
-            },
-        }
+        try:
+            return _taken_from(read_record(settings.bundle), read_manifest(settings.bundle))
+        except KeyError as error:
+            raise BundleError(
+                f"{settings.bundle / TRAINING} lacks {error}; restore the bundle from where it "
+                "came, or train anew"
+            ) from None
     name = source_name(settings.backbone)
     return {
         "backbone": name,
         "licence": backbone.licence(settings.backbone),
         "settings": {**asdict(settings), "backbone": name},
         "taken": None,
+    }
+
+
+def _taken_from(known: Mapping[str, Any], source: Manifest) -> dict[str, Any]:
+    # Taken more than once, it is still as the run that trained it stored it.
+    trained = known.get("large_tier") or {}
+    return {
+        "backbone": known["backbone"],
+        "licence": known["backbone_licence"],
+        "settings": known["large"],
+        "taken": {
+            "name": source.name,
+            "id": source.id,
+            "made": source.created,
+            "precision": trained.get("precision", known["precision"]),
+        },
     }
 
 

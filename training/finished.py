@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +13,11 @@ from offramp.errors import OfframpError
 from services.models.files import WEIGHTS
 from services.models.loading import load_tier
 from services.models.multi_exit import MultiExitClassifier
+from training.data import LabelledTexts
 from training.settings import LargeSettings
 
 OPTION = "--large-tier"
+KINDS = {True: "pairs of texts", False: "single texts"}
 
 
 class FinishedError(OfframpError):
@@ -24,27 +25,46 @@ class FinishedError(OfframpError):
 
 
 def check(settings: LargeSettings) -> None:
-    """Raise FinishedError where it is also said how a large tier should be trained."""
-    if settings.bundle is not None and replace(settings, bundle=None) != LargeSettings():
+    """Raise FinishedError where it is also said how a large tier should be trained.
+
+    BundleError where there is no bundle to take one from.
+    """
+    if settings.bundle is None:
+        return
+    if replace(settings, bundle=None) != LargeSettings():
         raise FinishedError(
             f"{OPTION} {settings.bundle}: its large tier is taken as it is; leave out the options "
             "on how one is trained, or this one"
         )
+    read_manifest(settings.bundle)
 
 
-def load(
-    bundle: Path, labels: Sequence[str]
-) -> tuple[MultiExitClassifier, PreTrainedTokenizerBase]:
+def check_task(settings: LargeSettings, data: LabelledTexts) -> None:
+    """Raise FinishedError where a large tier that is taken does another task than that of the data.
+
+    Pairs for single texts, or the other way round; other labels.
+    """
+    if settings.bundle is None:
+        return
+    manifest = read_manifest(settings.bundle)
+    if manifest.pairs != data.pairs:
+        raise FinishedError(
+            f"{settings.bundle} is for {KINDS[manifest.pairs]}, the data holds {KINDS[data.pairs]};"
+            " name the columns with --text-column and --pair-column, or take another large tier"
+        )
+    if tuple(manifest.labels) != tuple(data.label_names):
+        raise FinishedError(
+            f"{settings.bundle} answers with the labels {list(manifest.labels)}, the data has "
+            f"{list(data.label_names)}; give the labels of the data the same names with --rename"
+        )
+
+
+def load(bundle: Path) -> tuple[MultiExitClassifier, PreTrainedTokenizerBase]:
     """The network, in eval mode, and its tokenizer.
 
-    Raises FinishedError where it does not answer with these labels, BundleError as `load_tier`.
+    Raises FinishedError where it has one exit only, BundleError as `load_tier`.
     """
     tier = load_tier(bundle, _last(read_manifest(bundle)).name)
-    if tuple(tier.manifest.labels) != tuple(labels):
-        raise FinishedError(
-            f"{bundle} answers with the labels {list(tier.manifest.labels)}, the data has "
-            f"{list(labels)}; give the labels of the data the same names with --rename"
-        )
     if not isinstance(tier.network, MultiExitClassifier):
         raise FinishedError(f"the last tier of {bundle} has one exit only; train one with exits")
     return tier.network, tier.tokenizer

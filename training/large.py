@@ -45,7 +45,7 @@ def build(
     or what `finished.load` raises.
     """
     if settings.bundle is not None:
-        return finished.load(settings.bundle, labels)
+        return finished.load(settings.bundle)
     recipe(settings.recipe)
     if settings.exits == AUTO and isinstance(settings.keep, tuple):
         raise RecipeError("keep gives a share per exit: name the exits as well, or keep auto")

@@ -8,8 +8,18 @@ from dataclasses import dataclass, replace
 from transformers import PreTrainedTokenizerBase
 
 from services.models.sequence_classifier import SequenceClassifier
-from training import assemble, classifier, cut, device, finished, identity, large, small, target
-from training.card import read_record
+from training import (
+    assemble,
+    card,
+    classifier,
+    cut,
+    device,
+    finished,
+    identity,
+    large,
+    small,
+    target,
+)
 from training.corpus import read_more, read_parts
 from training.data import LabelledTexts, Text
 from training.progress import say
@@ -49,17 +59,19 @@ def prepare(settings: TrainSettings) -> Prepared:
     target.check(settings)
     device.resolve(settings.device)
     finished.check(settings.large)
+    card.origin(settings.large)  # for its errors: the card needs it, and is written last
     parts = read_parts(settings)
-    _check_unseen(settings, parts.held_out)
+    finished.check_task(settings.large, parts.fit)
     labels = parts.fit.label_names
     network, tokenizer = large.build(settings.large, labels)
+    _check_unseen(settings, parts.held_out)
     small.check(settings.small, network)
     most, classified = cut.most_tokens(network.encoder.config, tokenizer), None
     if settings.small.classifier is not None:
         classified = classifier.load(settings.small.classifier, labels)
         most = min(most, cut.most_tokens(classified[0].model.config, classified[1]))
     # Held-out texts are whole ones: what will be served, without the fragments to learn from.
-    asked = settings.max_tokens or finished.max_tokens(settings.large)
+    asked = settings.max_tokens or min(finished.max_tokens(settings.large), most)
     found = cut.settle(parts.held_out.texts, tokenizer, asked, most)
     settings = replace(settings, max_tokens=found.max_tokens)
     unlabelled = read_more(parts, settings)
@@ -88,7 +100,7 @@ def _check_unseen(settings: TrainSettings, held_out: LabelledTexts) -> None:
     bundle = settings.large.bundle
     if bundle is None or settings.validation is not None:
         return
-    if read_record(bundle).get("held_out_id") != identity.labelled(held_out):
+    if card.read_record(bundle).get("held_out_id") != identity.labelled(held_out):
         raise finished.FinishedError(
             f"{finished.OPTION} {bundle}: its large tier may have learned from the texts that are "
             "held out now, and evidence would flatter it; give the data, --seed, --hold-out and "

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
 from offramp.bundle import content_id, read_manifest, tier_files, write_manifest
+from offramp.errors import BundleError
 from services.models.files import WEIGHTS
 from services.models.loading import load_tier
 from services.models.storage import save_weights
@@ -54,6 +56,25 @@ def unseen(tmp_path: Path) -> Path:
     file = tmp_path / "unseen.tsv"
     file.write_text("\n".join(["label\ttext", *rows]) + "\n")
     return file
+
+
+@pytest.fixture
+def shorter(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A classifier that takes fewer tokens than the tiny bundle's large tier."""
+    folder = tmp_path / "shorter"
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bundle / "large")
+    tokenizer.save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=8,
+        max_position_embeddings=32,
+        id2label={0: "negative", 1: "positive"},
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    return folder
 
 
 def test_the_large_tier_stays_to_the_bit_and_the_small_one_is_new(
@@ -104,9 +125,52 @@ def test_texts_that_the_large_tier_may_have_learned_are_not_held_out(
 
 
 def test_other_labels_are_refused(tiny_bundle: Path, tmp_path: Path, unseen: Path) -> None:
-    settings = taking(tiny_bundle, tmp_path / "out", rename={}, validation=unseen, hold_out=None)
-    with pytest.raises(FinishedError, match=r"negative.*the data has.*--rename"):
+    named = {"validation": unseen, "hold_out": None}
+    for changes in (named, {}):
+        settings = taking(tiny_bundle, tmp_path / "out", rename={}, **changes)
+        with pytest.raises(FinishedError, match=r"negative.*the data has.*--rename"):
+            prepare(settings)
+
+
+def test_pairs_are_not_taken_for_single_texts_nor_single_texts_for_pairs(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    pairs = tmp_path / "pairs.tsv"
+    rows = (f"{n % 2}\tthing number {n}\tof {n} things" for n in range(600))
+    pairs.write_text("\n".join(["label\ttext_a\ttext_b", *rows]) + "\n")
+    with pytest.raises(FinishedError, match=r"for single texts, .* pairs of texts.*--text-column"):
+        prepare(taking(tiny_bundle, tmp_path / "out", data=pairs))
+    paired = shutil.copytree(tiny_bundle, tmp_path / "paired")
+    write_manifest(paired, replace(read_manifest(paired), pairs=True))
+    with pytest.raises(FinishedError, match=r"for pairs of texts, .* single texts.*--pair-column"):
+        prepare(taking(paired, tmp_path / "out"))
+
+
+def test_a_folder_that_holds_no_bundle_is_said_first(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"no bundle at .*nowhere"):
+        prepare(taking(tmp_path / "nowhere", tmp_path / "out", data=tmp_path / "no-data.tsv"))
+
+
+@pytest.mark.parametrize(
+    ("record", "said"), [('{"data": ', "cannot be read"), ('{"data": "d.tsv"}', "lacks 'backbone'")]
+)
+def test_a_bundle_whose_record_is_damaged_is_said_first(
+    tiny_bundle: Path, tmp_path: Path, unseen: Path, record: str, said: str
+) -> None:
+    damaged = shutil.copytree(tiny_bundle, tmp_path / "damaged")
+    (damaged / "training.json").write_text(record)
+    settings = taking(damaged, tmp_path / "out", validation=unseen, hold_out=None)
+    with pytest.raises(BundleError, match=rf"training\.json {said}.*restore the bundle"):
         prepare(settings)
+
+
+def test_texts_are_cut_where_both_tiers_can_take_them(
+    tiny_bundle: Path, tmp_path: Path, shorter: Path
+) -> None:
+    small = SmallSettings(classifier=str(shorter))
+    assert read_manifest(tiny_bundle).tiers[-1].max_tokens == 48
+    settings = taking(tiny_bundle, tmp_path / "out", small=small)
+    assert prepare(settings).settings.max_tokens == 32
 
 
 def test_a_finished_tier_answers_on_the_device_that_is_asked_for(
