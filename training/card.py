@@ -112,8 +112,8 @@ An Offramp bundle: {"pairs of texts" if manifest.pairs else "texts"} in, one of
 - id: `{manifest.id}`, made {manifest.created}
   by `offramp train` in {record["seconds"] / 60:.0f} minutes
 - data: `{record["data"]}`, {record["training_texts"]:,} texts to train on and
-  {record["held_out_texts"]:,} held out{_held_out_from(record)} for readouts and evidence; no
-  held-out text, and no fragment of one, was trained on.{note}
+  {record["held_out_texts"]:,} held out{_held_out_from(record)} for readouts and evidence;
+  {_unseen(record)}.{note}
 {_taken(record)}{_calibrated_on(record)}{_backbone(record)}
 - weights: {size:.1f} MB, {_stored(record)}; every figure below was taken from the
   models as stored
@@ -145,6 +145,17 @@ def _held_out_from(record: Mapping[str, Any]) -> str:
     return f", of `{record['validation']}`," if record.get("validation") else ""
 
 
+def _unseen(record: Mapping[str, Any]) -> str:
+    """What is known of whether held-out texts were trained on."""
+    taken = record.get("large_tier")
+    if taken is None or taken.get("held_out_id") == record["held_out_id"]:
+        return "no held-out text, and no fragment of one, was trained on"
+    return (
+        "the small tier learned from none of them, nor from a fragment of one; what the large\n"
+        "  one, taken as it is, learned from was not compared with them"
+    )
+
+
 def origin(settings: LargeSettings) -> dict[str, Any]:
     """What the large tier was made from; of one that is taken, what its own record says.
 
@@ -168,7 +179,9 @@ def origin(settings: LargeSettings) -> dict[str, Any]:
 
 
 def _taken_from(known: Mapping[str, Any], source: Manifest) -> dict[str, Any]:
-    # Taken more than once, it is still as the run that trained it stored it.
+    """held_out_id: of the texts that the large tier is known not to have seen."""
+    # Taken more than once, it is still as the run that trained it stored it, and what it never saw
+    # is what that run held out.
     trained = known.get("large_tier") or {}
     return {
         "backbone": known["backbone"],
@@ -179,6 +192,7 @@ def _taken_from(known: Mapping[str, Any], source: Manifest) -> dict[str, Any]:
             "id": source.id,
             "made": source.created,
             "precision": trained.get("precision", known["precision"]),
+            "held_out_id": (trained or known).get("held_out_id"),
         },
     }
 

@@ -100,7 +100,7 @@ def _check_unseen(settings: TrainSettings, held_out: LabelledTexts) -> None:
     bundle = settings.large.bundle
     if bundle is None or settings.validation is not None:
         return
-    if card.read_record(bundle).get("held_out_id") != identity.labelled(held_out):
+    if card.origin(settings.large)["taken"]["held_out_id"] != identity.labelled(held_out):
         raise finished.FinishedError(
             f"{finished.OPTION} {bundle}: its large tier may have learned from the texts that are "
             "held out now, and evidence would flatter it; give the data, --seed, --hold-out and "

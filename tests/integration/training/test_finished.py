@@ -124,6 +124,42 @@ def test_texts_that_the_large_tier_may_have_learned_are_not_held_out(
     assert len(prepare(named).parts.held_out) == 200
 
 
+NONE_TRAINED_ON = "no held-out text, and no fragment of one, was trained on"
+
+
+def card_of(bundle: Path) -> str:
+    """The card, on one line."""
+    return " ".join((bundle / "README.md").read_text().split())
+
+
+def test_the_card_says_that_a_file_was_not_compared_with_what_the_large_tier_learned_from(
+    tiny_bundle: Path, tmp_path: Path, unseen: Path
+) -> None:
+    named = {"validation": unseen, "hold_out": None}
+    bundle = train.run(taking(tiny_bundle, tmp_path / "out", **named))
+    assert NONE_TRAINED_ON not in card_of(bundle)
+    assert "200 held out, of `unseen.tsv`, for readouts and evidence; the small" in card_of(bundle)
+    assert "what the large one, taken as it is, learned from was not compared" in card_of(bundle)
+    # Nor is it known to a run that goes on from there and holds the same texts out.
+    again = train.run(taking(bundle, tmp_path / "again", **named))
+    assert NONE_TRAINED_ON not in card_of(again)
+
+
+def test_texts_that_the_large_tiers_own_run_held_out_are_known_to_be_new_to_it(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    first = train.run(taking(tiny_bundle, tmp_path / "first"))
+    held_out = tmp_path / "held-out.tsv"
+    data = prepare(taking(tiny_bundle, tmp_path / "out")).parts.held_out
+    rows = (f"{n}\t{t.text}" for n, t in zip(data.labels.tolist(), data.texts, strict=True))
+    held_out.write_text("\n".join(["label\ttext", *rows]) + "\n")
+    named = {"validation": held_out, "hold_out": None}
+    for source, changes in ((tiny_bundle, named), (first, named), (first, {})):
+        bundle = train.run(taking(source, tmp_path / "out", **changes))
+        assert NONE_TRAINED_ON in card_of(bundle)
+        shutil.rmtree(bundle)
+
+
 def test_other_labels_are_refused(tiny_bundle: Path, tmp_path: Path, unseen: Path) -> None:
     named = {"validation": unseen, "hold_out": None}
     for changes in (named, {}):
