@@ -9,6 +9,7 @@ import numpy as np
 from offramp.decision.confidence import Measure
 from offramp.decision.cost import CostCurve
 from offramp.decision.evidence import Evidence
+from offramp.decision.family import ROUNDING
 from offramp.decision.frontier import Frontier
 from offramp.decision.simulate import chosen_exits
 
@@ -19,26 +20,23 @@ def at_no_loss(
     baseline: CostCurve | None = None,
     measure: Measure = Measure.MAX_PROB,
 ) -> float:
-    """Mean cost of the cheapest point of the frontier that is at least as accurate as `floor`.
+    """Mean cost at the point that a policy of no expected loss would serve with.
 
-    To answer everything at the last exit is one of the points.
+    From the dearest point on, the last before the first that is less accurate than `floor`: one
+    behind it that is as accurate again is lucky on the evidence, and would flatter the cascade.
     floor: by default the accuracy of the last exit.
     baseline: FLOPs of what counts as a cost of 1; by default the last exit without tiers before it.
         Give the same one where cascades with different last tiers are compared.
-    Infinite where no point is that accurate.
+    Infinite where even to answer everything at the last exit is not that accurate.
     """
-    correct, confidences = evidence.correct(), evidence.confidences(measure)
-    costs = evidence.costs()
-    if baseline is not None:
-        costs = costs * (
-            evidence.exits[-1].flops.at(evidence.tokens) / baseline.at(evidence.tokens)
-        )
-    if floor is None:
-        floor = float(correct[-1].mean())
-    rows = np.arange(len(evidence.labels))
-    best = float(costs[-1].mean()) if correct[-1].mean() >= floor else math.inf
-    for point in Frontier(evidence, measure).points:
-        exits = chosen_exits(confidences, point.thresholds)
-        if correct[exits, rows].mean() >= floor:
-            best = min(best, float(costs[exits, rows].mean()))
-    return best
+    right = float(evidence.correct()[-1].mean())
+    limit = 0.0 if floor is None else right - floor
+    if limit < -ROUNDING:
+        return math.inf
+    point = Frontier(evidence, measure).at_loss(limit)
+    if baseline is None:
+        return point.forecast.mean_cost
+    exits = chosen_exits(evidence.confidences(measure), point.thresholds)
+    costs = evidence.costs()[exits, np.arange(len(exits))]
+    scale = evidence.exits[-1].flops.at(evidence.tokens) / baseline.at(evidence.tokens)
+    return float((costs * scale).mean())

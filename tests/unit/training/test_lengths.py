@@ -36,15 +36,24 @@ def worse(evidence: Evidence) -> Evidence:
     return replace(evidence, logits=logits)
 
 
-def test_the_cost_at_no_loss_is_that_of_the_cheapest_point_that_loses_nothing() -> None:
+def test_the_cost_at_no_loss_is_that_of_the_policy_that_expects_none() -> None:
     evidence = make_evidence(exits=3, examples=300)
-    points = [point.forecast for point in Frontier(evidence, Measure.MAX_PROB).points]
-    whole = points[0].full_depth_accuracy
-    expected = min(point.mean_cost for point in points if point.accuracy >= whole)
-    assert at_no_loss(evidence) == pytest.approx(expected)
+    frontier = Frontier(evidence, Measure.MAX_PROB)
+    expected = frontier.at_loss(0.0).forecast
+    assert at_no_loss(evidence) == pytest.approx(expected.mean_cost)
     assert at_no_loss(evidence) < 1.0
     assert at_no_loss(evidence, floor=1.1) == math.inf
-    assert at_no_loss(evidence, floor=0.0) <= expected
+    floor = expected.full_depth_accuracy - 0.05
+    assert at_no_loss(evidence, floor) == pytest.approx(frontier.at_loss(0.05).forecast.mean_cost)
+    assert at_no_loss(evidence, floor=0.0) == pytest.approx(frontier.points[-1].forecast.mean_cost)
+
+
+def test_a_cheaper_point_that_is_lucky_on_the_evidence_is_no_reason_for_a_choice() -> None:
+    evidence = make_evidence(exits=3, examples=60, seed=44)
+    forecasts = [point.forecast for point in Frontier(evidence, Measure.MAX_PROB).points]
+    lucky = min(one.mean_cost for one in forecasts if one.loss <= 0)
+    first_loss = next(one.mean_cost for one in forecasts if one.loss > 0)
+    assert lucky < first_loss < at_no_loss(evidence)
 
 
 @given(seed=st.integers(0, 10**6), examples=st.integers(3, 40), noise=st.floats(0.0, 3.0))
