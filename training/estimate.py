@@ -32,7 +32,10 @@ AUTO_KINDS = ("static", "conv")
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Seconds, very roughly: fine-tuning the large tier, and all that comes after it."""
+    """Seconds, very roughly: fine-tuning the large tier, and all that comes after it.
+
+    large: 0 where it is taken from a finished bundle.
+    """
 
     large: float
     rest: float

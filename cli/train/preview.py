@@ -77,10 +77,10 @@ def _models(prepared: Prepared) -> tuple[str, ...]:
 
 
 def _time(found: Estimate) -> str:
-    return (
-        f"time: very roughly {_minutes(found.total)} on this machine, "
-        f"{_minutes(found.large)} of it for the large tier"
-    )
+    said = f"time: very roughly {_minutes(found.total)} on this machine"
+    if not found.large:
+        return said
+    return f"{said}, {_minutes(found.large)} of it for the large tier"
 
 
 def _minutes(seconds: float) -> str:

@@ -97,9 +97,22 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(offramp, tmp_path, b
     assert "unlabelled: 1 texts" in said
     assert "exits at layers 1, 2, 3" in said
     assert "time: very roughly" in said
+    assert "of it for the large tier" in said
     assert "nothing was trained" in said
     assert not out.exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["more.txt"]
+
+
+def test_a_dry_run_names_no_time_for_a_large_tier_that_is_taken(offramp, tiny_bundle, tmp_path):
+    done = offramp(
+        "train", REVIEWS, "--out", tmp_path / "mine", "--dry-run", "--large-tier", tiny_bundle,
+        "--hold-out", 0.3, "--rename", "0=negative", "--rename", "1=positive", "--threads", 1,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    assert f"large tier: that of {tiny_bundle}, as it is" in said
+    assert "time: very roughly" in said
+    assert "of it for the large tier" not in said
 
 
 def test_the_words_of_the_command_are_those_that_training_knows():
