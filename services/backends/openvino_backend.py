@@ -7,7 +7,8 @@ stays in fp32 (attention, norms) rounds otherwise in another shape, right at a s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,8 +17,7 @@ import openvino
 from numpy.typing import NDArray
 
 from offramp.errors import BundleError
-from services.backends import exported, shapes
-from services.backends import rows as batching
+from services.backends import exported, packing, shapes
 from services.backends.base import Backend, Encoded, Text
 from services.backends.exported import (
     HIDDEN,
@@ -31,12 +31,12 @@ from services.backends.exported import (
     Reference,
     stage_file,
 )
-from services.backends.rows import Batch, RowInBatch
+from services.backends.packing import ORDER, PLACES, Packing
 from services.backends.tokenizing import TextEncoder
 from services.models.files import Arrays, read_integers, read_weights
 
 Floats: TypeAlias = NDArray[np.float32]
-ArrayRow: TypeAlias = RowInBatch[Floats]
+Inputs: TypeAlias = dict[str, NDArray[Any]]
 
 # Largest difference of a logit from the reference, which for bf16 is in fp32. Where int8 was
 # quantised on another kind of processor, a number may round to its neighbour; sums that overflow
@@ -51,8 +51,21 @@ REMEDIES = {
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
-class OpenVinoBackend(Backend[ArrayRow]):
-    """Runs exported stages. Raises BundleError where they are missing or cannot be read.
+@dataclass(frozen=True, slots=True)
+class RowState:
+    """A row between two stages: states of its tokens (T, H), and the pooled ones so far (D, H)."""
+
+    hidden: Floats
+    pooled: Floats
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens."""
+        return len(self.hidden)
+
+
+class OpenVinoBackend(Backend[Encoded | RowState]):
+    """Runs exported stages, packed. Raises BundleError where they are missing or cannot be read.
 
     folder: what `training.openvino_export` wrote.  precision: that it was exported in.
     weights: file of the weights that the graphs do without.
@@ -84,20 +97,21 @@ class OpenVinoBackend(Backend[ArrayRow]):
             known = read_weights(weights) | read_integers(weights)
             for model in self._models:
                 self._weights |= exported.with_weights(model, known)
+                packing.pack(model)
         except (RuntimeError, OSError, KeyError) as error:
             raise BundleError(
                 f"{folder} does not hold {stages} stages that OpenVINO reads ({error}); make them "
                 f"with {REMEDIES[precision]}"
             ) from None
         self._core = core
-        self._requests: list[Any] = []
+        self._stages: list[_Stage] = []
 
     def prepare(self) -> None:
         """Compile the stages for this machine, and see that it computes what the bundle says.
 
         Raises BundleError where it does not.
         """
-        if self._requests:
+        if self._stages:
             return
         settings = {
             "INFERENCE_NUM_THREADS": self._threads,
@@ -105,9 +119,8 @@ class OpenVinoBackend(Backend[ArrayRow]):
             "INFERENCE_PRECISION_HINT": HINTS[self.precision],
             "ENABLE_CPU_PINNING": False,  # other tiers run on these cores too
         }
-        self._requests = [
-            self._core.compile_model(model, "CPU", settings).create_infer_request()
-            for model in self._models
+        self._stages = [
+            _Stage(self._core.compile_model(model, "CPU", settings)) for model in self._models
         ]
         self._compare()
 
@@ -126,37 +139,70 @@ class OpenVinoBackend(Backend[ArrayRow]):
         """Tokenise with the tier's own tokenizer."""
         return self._encoder.encode(texts)
 
-    def begin(self, rows: Sequence[Encoded]) -> list[ArrayRow]:
-        """Pad the rows to the longest; the first stage embeds them."""
-        batch = self._encoder.batch(rows)
-        by_token: Any = (batch.ids,) if batch.type_ids is None else (batch.ids, batch.type_ids)
-        return Batch(by_token, (), batch.lengths).rows()
+    def begin(self, rows: Sequence[Encoded]) -> list[Encoded | RowState]:
+        """Nothing to do: the first stage embeds."""
+        return list(rows)
 
     def shape(self, rows: int, tokens: int) -> tuple[int, int]:
         """One of the few that stages are compiled for."""
         return shapes.next_up(rows, tokens, self._encoder.max_tokens)
 
     def run_stage(
-        self, stage: int, rows: Sequence[ArrayRow]
-    ) -> tuple[list[ArrayRow], NDArray[np.float32]]:
-        """Bring the rows together, without copies where they already are, and run the stage."""
-        batch = batching.gather(rows, NumpyRows())
-        shape = self.shape(len(rows), int(batch.lengths.max()))
-        batch = Batch(
-            tuple(shapes.filled(array, shape) for array in batch.by_token),
-            tuple(shapes.filled(array, shape[:1]) for array in batch.by_row),
-            batch.lengths,
-        )
-        names = (HIDDEN,) if stage else (IDS, TYPES)[: len(batch.by_token)]
-        inputs: dict[str, Any] = dict(zip(names, batch.by_token, strict=True))
-        inputs[MASK] = shapes.mask(batch.lengths, shape)
-        if stage:
-            (inputs[POOLED],) = batch.by_row
-        found = _infer(self._requests[stage], inputs)
+        self, stage: int, rows: Sequence[Encoded | RowState]
+    ) -> tuple[list[Encoded | RowState], Floats]:
+        """Bring the rows together and run the stage."""
+        lengths = np.array([row.tokens for row in rows])
+        shape = self.shape(len(rows), int(lengths.max()))
+        packed = Packing.of(lengths, shape)
+        inputs = {
+            MASK: shapes.mask(lengths, shape),
+            PLACES: packed.places,
+            ORDER: packed.order,
+        }
+        if stage == 0:
+            inputs |= self._ids([row for row in rows if isinstance(row, Encoded)], shape)
+        else:
+            states = [row for row in rows if isinstance(row, RowState)]
+            inputs |= _brought_together(states, shape[0], len(packed.places))
+        found = self._stages[stage](inputs)
         logits = found[LOGITS][: len(rows)]
-        if stage + 1 < self.stages:
-            batch = Batch((found[NEXT_HIDDEN],), (found[NEXT_POOLED],), batch.lengths)
-        return batch.rows(), logits
+        if stage + 1 == self.stages:
+            return list(rows), logits  # there is nothing to go on to
+        hidden = np.split(found[NEXT_HIDDEN][0, : packed.tokens], np.cumsum(lengths)[:-1])
+        pooled = found[NEXT_POOLED][: len(rows)]
+        return [RowState(*own) for own in zip(hidden, pooled, strict=True)], logits
+
+    def _ids(self, rows: Sequence[Encoded], shape: tuple[int, int]) -> Inputs:
+        """What the first stage embeds, padded (B, T)."""
+        batch = self._encoder.batch(rows)
+        inputs: Inputs = {IDS: shapes.filled(batch.ids, shape)}
+        if batch.type_ids is not None:
+            inputs[TYPES] = shapes.filled(batch.type_ids, shape)
+        return inputs
+
+
+def _brought_together(rows: Sequence[RowState], count: int, tokens: int) -> Inputs:
+    """States of rows, packed (1, N, H) and pooled (B, D, H), filled up with zeros."""
+    hidden = np.concatenate([row.hidden for row in rows])
+    pooled = np.stack([row.pooled for row in rows])
+    return {HIDDEN: shapes.filled(hidden, (tokens,))[None], POOLED: shapes.filled(pooled, (count,))}
+
+
+class _Stage:
+    """A stage compiled for this machine: inputs by name, of which it reads its own, to outputs."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._request = compiled.create_infer_request()
+        self._inputs = [port.get_any_name() for port in compiled.inputs]
+        self._outputs = [port.get_any_name() for port in compiled.outputs]
+
+    def __call__(self, inputs: Inputs) -> Inputs:
+        """Inputs are read where they lie; handing them to `infer` costs 0.1 ms more."""
+        # They are referred to here for as long as it runs, and set anew before the next run.
+        arrays = [np.ascontiguousarray(inputs[name]) for name in self._inputs]
+        for name, array in zip(self._inputs, arrays, strict=True):
+            self._request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
+        return dict(zip(self._outputs, self._request.infer().values(), strict=True))
 
 
 def bf16_is_native() -> bool:
@@ -165,33 +211,3 @@ def bf16_is_native() -> bool:
     Where it has none OpenVINO quietly takes fp32, or plays bf16 slowly.
     """
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-def _infer(request: Any, inputs: Mapping[str, NDArray[Any]]) -> Any:
-    """Outputs by name. Inputs are read where they lie; handing them to `infer` costs 0.1 ms more.
-
-    They are referred to here for as long as it runs, and set anew before the next run.
-    """
-    arrays = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
-    for name, array in arrays.items():
-        request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
-    return request.infer()
-
-
-class NumpyRows:
-    """Selecting, joining and padding of NumPy's arrays."""
-
-    def take(self, array: Floats, rows: Sequence[int]) -> Floats:
-        """Some rows of an array."""
-        return array[list(rows)]
-
-    def join(self, arrays: Sequence[Floats]) -> Floats:
-        """The rows of several arrays."""
-        return np.concatenate(arrays)
-
-    def widen(self, array: Floats, tokens: int) -> Floats:
-        """Zeros on the right; masked, so that they never count."""
-        missing = tokens - array.shape[1]
-        if missing == 0:
-            return array
-        return np.pad(array, [(0, 0), (0, missing), *[(0, 0)] * (array.ndim - 2)])

@@ -15,23 +15,29 @@ from numpy.typing import NDArray
 
 from services.backends.rows import mask_of
 
-# Above their finest steps, sizes stand so many to an octave: less than a quarter is filled up.
-PER_OCTAVE = 4
+# Above their finest steps, sizes stand so many to an octave: less than a quarter is filled up, and
+# less than an eighth of tokens that are packed end to end (`packing.py`), most of what is computed.
+PER_OCTAVE, PACKED_PER_OCTAVE = 4, 8
 LEAST_ROWS, LEAST_TOKENS = 1, 4
 
 
 def next_up(rows: int, tokens: int, max_tokens: int) -> tuple[int, int]:
     """The next size in use, of rows and of tokens; no more tokens than max_tokens, if those do."""
     return (
-        _step_up(rows, LEAST_ROWS),
-        min(_step_up(tokens, LEAST_TOKENS), max(tokens, max_tokens)),
+        _step_up(rows, LEAST_ROWS, PER_OCTAVE),
+        min(_step_up(tokens, LEAST_TOKENS, PER_OCTAVE), max(tokens, max_tokens)),
     )
 
 
+def packed(tokens: int) -> int:
+    """The next size in use, of the tokens of all rows end to end."""
+    return _step_up(tokens, LEAST_TOKENS, PACKED_PER_OCTAVE)
+
+
 @cache  # asked for with every batch
-def _step_up(size: int, least: int) -> int:
+def _step_up(size: int, least: int, per_octave: int) -> int:
     octave = (1 << (size - 1).bit_length()) // 2  # sizes above it, up to its double
-    step = max(least, octave // PER_OCTAVE)
+    step = max(least, octave // per_octave)
     return -(-size // step) * step
 
 

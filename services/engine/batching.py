@@ -1,8 +1,9 @@
 """Which waiting rows run together: batches of similar length, as few as pay, by measured cost.
 
-A batch is padded to its longest row, so a long text makes short ones pay, and filled up to a shape
-that the backend has; a batch of its own costs the start of another one. What is cheaper depends on
-the stage and on the hardware: the curves that the warm-up measured say it.
+A batch is padded to its longest row, so a long text makes short ones pay (little, where only a part
+of the stage looks at padding), and filled up to a shape that the backend has; a batch of its own
+costs the start of another one. What is cheaper depends on the stage and on the hardware: the curves
+that the warm-up measured say it.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class Parting:
         self._curves = tuple(curves)
         self._shape = shape
         # Kept, because they are asked for with every batch: what 1, 2, ... rows are filled up to;
-        # and by tokens, what a batch costs beside its rows, and what each row costs.
+        # and by tokens of the longest row, what a batch costs beside its rows, and what each of them
+        # costs that it would not in any other.
         self._filled = np.zeros(0)
         self._costs: dict[int, tuple[float, float]] = {}
 
@@ -79,7 +81,9 @@ class Parting:
         if found is None:
             _, longest = self._shape(1, tokens)
             start = sum(STEP_SECONDS + curve.start(longest) for curve in self._curves)
-            found = self._costs[tokens] = (start, self._curves[0].each(longest))
+            # What a row's own tokens cost is the same in any batch, and so left out.
+            each = self._curves[0].padding * self._curves[0].each(longest)
+            found = self._costs[tokens] = (start, each)
         return found
 
     def _filled_up(self, most: int) -> NDArray[np.float64]:

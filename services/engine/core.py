@@ -168,8 +168,7 @@ class Engine:
         rows = scheduler.take(stage)
         expected = 0.0
         if rows:
-            longest = max(row.tokens for row in rows)
-            expected = self.stage_clock.expect(stage, len(rows), longest)
+            expected = self.stage_clock.expect(stage, [row.tokens for row in rows])
         now = self.clock()
         horizon = now + expected
         # Rows that are not in this batch, and whose time ends before it does, are late as well.
@@ -225,7 +224,7 @@ class Engine:
 
     def _book(self, stage: int, rows: list[Row], started: float, seconds: float) -> None:
         waits = [row.ran(started, seconds, len(rows)) for row in rows]
-        self.stage_clock.observe(stage, len(rows), max(row.tokens for row in rows), seconds)
+        self.stage_clock.observe(stage, [row.tokens for row in rows], seconds)
         self._metrics.ran(stage, seconds, waits, background=rows[0].background)
 
     def _post_process(

@@ -78,9 +78,7 @@ class Scheduler:
             return False
         held, company = self._queues[stage], self._next_rows(ahead)
         longest = max(row.tokens for row in held)
-        seconds = self._curves[ahead].seconds(
-            len(company), max(longest, *(row.tokens for row in company))
-        )
+        seconds = self._curves[ahead].mixed([row.tokens for row in company])
         behind = sum(curve.seconds(self.max_batch, longest) for curve in self._curves[stage:])
         if min(row.deadline for row in held) < now + seconds + behind:
             return False

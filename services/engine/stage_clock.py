@@ -22,15 +22,19 @@ class StageCurve:
     """Seconds of one stage over tokens: of a row that runs alone, and per row of a full batch.
 
     full: rows of the full batch. What lies between is taken to grow by the same with every row.
+    padding: what a token of padding costs, as a share of another: 1 where all of a stage runs on
+        padded rows, less where it is packed (`services.backends.packing`).
     """
 
     alone: CostCurve = NOTHING
     shared: CostCurve = NOTHING
     full: int = 1
+    padding: float = 1.0
 
     def __add__(self, other: StageCurve) -> StageCurve:
         """Of both stages, run as one."""
-        return StageCurve(self.alone + other.alone, self.shared + other.shared, self.full)
+        alone, shared = self.alone + other.alone, self.shared + other.shared
+        return StageCurve(alone, shared, self.full, max(self.padding, other.padding))
 
     def each(self, tokens: int) -> float:
         """Seconds that one more row of a batch padded to `tokens` tokens takes."""
@@ -44,8 +48,15 @@ class StageCurve:
         return max(self.alone.at_one(tokens) - self.each(tokens), 0.0)
 
     def seconds(self, rows: int, tokens: int) -> float:
-        """Seconds of a batch of `rows` rows padded to `tokens` tokens."""
+        """Seconds of a batch of `rows` rows, each of `tokens` tokens."""
         return self.start(tokens) + rows * self.each(tokens)
+
+    def mixed(self, tokens: Sequence[int]) -> float:
+        """Seconds of a batch of rows of so many tokens each, padded to the longest."""
+        longest, rows = max(tokens), len(tokens)
+        own = self.each(round(sum(tokens) / rows))
+        padded = self.padding * self.each(longest) + (1.0 - self.padding) * own
+        return self.start(longest) + rows * padded
 
 
 class StageClock:
@@ -55,15 +66,15 @@ class StageClock:
         self._curves = tuple(curves)
         self._corrections = [1.0] * len(self._curves)
 
-    def expect(self, stage: int, rows: int, tokens: int) -> float:
-        """Seconds that a batch is expected to take."""
+    def expect(self, stage: int, tokens: Sequence[int]) -> float:
+        """Seconds that a batch of rows of so many tokens each is expected to take."""
         if not self._curves:
             return 0.0
-        return self._corrections[stage] * self._curves[stage].seconds(rows, tokens)
+        return self._corrections[stage] * self._curves[stage].mixed(tokens)
 
-    def observe(self, stage: int, rows: int, tokens: int, seconds: float) -> None:
+    def observe(self, stage: int, tokens: Sequence[int], seconds: float) -> None:
         """Learn from a batch that ran."""
-        modelled = self._curves[stage].seconds(rows, tokens) if self._curves else 0.0
+        modelled = self._curves[stage].mixed(tokens) if self._curves else 0.0
         if modelled > 0.0:
             correction = self._corrections[stage]
             # From below the curve, where `relax` may have led, it comes back at full pace.

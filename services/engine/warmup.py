@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,16 +39,41 @@ def measure(backend: Backend[Any], max_batch: int, pairs: bool) -> tuple[StageCu
     """Run full batches and single rows at a few lengths; one curve per stage."""
     alone: list[Measurement] = []
     shared: list[Measurement] = []
+    ran: list[Encoded] = []
     began = time.perf_counter()
     for example in _examples(backend, pairs):
         if len(shared) >= 2 and time.perf_counter() - began > BUDGET_SECONDS:
             break
         alone.append(_fastest(backend, [example]))
         shared.append(_fastest(backend, [example] * max_batch))
-    return tuple(
+        ran.append(example)
+    curves = [
         StageCurve(_fit(alone, stage), _fit(shared, stage), max_batch)
         for stage in range(backend.stages)
-    )
+    ]
+    padding = _padding(backend, ran, shared)
+    return tuple(replace(curve, padding=p) for curve, p in zip(curves, padding, strict=True))
+
+
+def _padding(
+    backend: Backend[Any], examples: Sequence[Encoded], shared: Sequence[Measurement]
+) -> list[float]:
+    """By stage, what a token of padding costs, as a share of another.
+
+    From a batch of which half the rows are long, the others short: it takes what half a batch of
+    each takes, where padding costs nothing, and as much as one of long rows, where it costs all.
+    """
+    short, long = shared[0], shared[-1]
+    if short.rows == 1 or short.tokens == long.tokens:
+        return [1.0] * backend.stages
+    half = short.rows // 2
+    mixed = _fastest(backend, [examples[0]] * half + [examples[-1]] * (short.rows - half))
+    found = []
+    for least, most, seconds in zip(short.seconds, long.seconds, mixed.seconds, strict=True):
+        own = (half * least + (short.rows - half) * most) / short.rows
+        share = (seconds - own) / (most - own) if most > own else 1.0
+        found.append(min(max(share, 0.0), 1.0))
+    return found
 
 
 def best_batch(backend: Backend[Any], pairs: bool) -> int:

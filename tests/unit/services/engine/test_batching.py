@@ -1,6 +1,7 @@
 """Which rows run together."""
 
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ curves = st.builds(
     alone=st.builds(CostCurve, terms, terms, terms),
     shared=st.builds(CostCurve, terms, terms, terms),
     full=st.integers(1, 8),
+    padding=st.floats(0.0, 1.0),
 )
 PER_TOKEN = StageCurve(CostCurve(0.02, 0.001), CostCurve(0.02 / 32, 0.001), full=32)
 
@@ -28,12 +30,13 @@ def in_steps(rows, tokens):
 def cost(tokens, sizes, curves, shape):
     """What the batches take, one after the other."""
     found, row = 0.0, 0
+    first = curves[0]
     for size in sizes:
         row += size
         filled, longest = shape(size, tokens[row - 1])
-        found += curves[0].seconds(filled, longest) + STEP_SECONDS * len(curves)
-        found += sum(curve.start(longest) for curve in curves[1:])
-    return found
+        found += filled * first.padding * first.each(longest)
+        found += sum(STEP_SECONDS + curve.start(longest) for curve in curves)
+    return found + sum((1 - first.padding) * first.each(own) for own in tokens)
 
 
 def partings(rows, most):
@@ -70,6 +73,11 @@ def test_a_row_that_would_be_filled_up_to_many_runs_by_itself():
 
 def test_a_long_text_does_not_make_short_ones_pay():
     assert Parting([PER_TOKEN]).sizes([10, 10, 11, 12, 120], 32) == [4, 1]
+
+
+def test_where_padding_costs_little_texts_of_any_length_run_together():
+    lengths = [10, 10, 11, 12, 120]
+    assert Parting([replace(PER_TOKEN, padding=0.02)]).sizes(lengths, 32) == [5]
 
 
 def test_a_batch_more_is_begun_in_every_stage_behind_too():

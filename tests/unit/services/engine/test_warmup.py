@@ -51,6 +51,24 @@ def test_long_texts_are_left_out_once_the_time_is_spent(clocked, monkeypatch):
     assert clocked.now - few > few
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_what_a_token_of_padding_costs_is_measured(backend, monkeypatch, share):
+    class PartlyPacked(Clocked):
+        def run_stage(self, stage, rows):
+            tokens = [int(row.batch.lengths[row.index]) for row in rows]
+            padded = max(tokens) * len(rows)
+            self.now += share * padded + (1 - share) * sum(tokens)
+            return TorchBackend.run_stage(self, stage, rows)
+
+    packed = PartlyPacked(backend._network, backend._encoder)
+    monkeypatch.setattr(time, "perf_counter", lambda: packed.now)
+    for rows in (4, 5):
+        found = [curve.padding for curve in warmup.measure(packed, rows, pairs=False)]
+        assert found == pytest.approx([share] * 3)
+    # Where no batch has two rows there is no padding.
+    assert {curve.padding for curve in warmup.measure(packed, 1, pairs=False)} == {1.0}
+
+
 class Priced(TorchBackend):
     """A backend whose batches take what `price` says of their rows, by a false clock."""
 
