@@ -97,7 +97,7 @@ class OpenVinoBackend(Backend[Encoded | RowState]):
             known = read_weights(weights) | read_integers(weights)
             for model in self._models:
                 self._weights |= exported.with_weights(model, known)
-                packing.pack(model)
+            self._gap = max([packing.pack(model) for model in self._models])
         except (RuntimeError, OSError, KeyError) as error:
             raise BundleError(
                 f"{folder} does not hold {stages} stages that OpenVINO reads ({error}); make them "
@@ -145,7 +145,7 @@ class OpenVinoBackend(Backend[Encoded | RowState]):
 
     def shape(self, rows: int, tokens: int) -> tuple[int, int]:
         """One of the few that stages are compiled for."""
-        return shapes.next_up(rows, tokens, self._encoder.max_tokens)
+        return shapes.next_up(rows, tokens + self._gap, self._encoder.max_tokens + self._gap)
 
     def run_stage(
         self, stage: int, rows: Sequence[Encoded | RowState]
@@ -153,8 +153,8 @@ class OpenVinoBackend(Backend[Encoded | RowState]):
         """Bring the rows together and run the stage."""
         lengths = np.array([row.tokens for row in rows])
         shape = self.shape(len(rows), int(lengths.max()))
-        packed = Packing.of(lengths, shape)
-        inputs = {
+        packed = Packing.of(lengths, shape, self._gap)
+        inputs: Inputs = {
             MASK: shapes.mask(lengths, shape),
             PLACES: packed.places,
             ORDER: packed.order,

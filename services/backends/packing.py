@@ -3,8 +3,9 @@
 A padded batch of texts of several lengths is a third to a half padding, and most of a stage
 (projections, feed-forward parts, norms) looks at each token by itself. So the graph of a stage is
 rewritten when it is read: tokens are brought end to end for all that, and side by side, in padded
-rows, for what looks at several of them (attention, pooling). The numbers of a token are the same in
-both; no weight, scale or shape of a result changes.
+rows, for what looks at several of them (attention, pooling). Convolutions look at a few neighbours:
+they run end to end too, with as much padding between two rows as they reach. The numbers of a token
+are the same in both forms; no weight, scale or shape of a result changes.
 
 After "effective transformers" (ByteTransformer, arXiv 2210.03052).
 """
@@ -13,18 +14,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from services.backends import shapes
-from services.backends.exported import HIDDEN, NEXT_HIDDEN
+from services.backends.exported import HIDDEN, MASK, NEXT_HIDDEN
 
 # Inputs of a packed stage. PLACES (N,): where each packed token stands in the padded rows, counted
 # through.  ORDER (B, T): which packed token stands at each place; any, where that is padding.
 PLACES, ORDER = "places", "order"
+
+Key: TypeAlias = tuple[str, int]
 
 # What changes each number by itself, and what looks along the last dimension only.
 ELEMENTWISE = {"Add", "Subtract", "Multiply", "Divide", "Power", "SquaredDifference"} | {
@@ -47,26 +50,32 @@ class Packing:
     order: NDArray[np.int32]
 
     @classmethod
-    def of(cls, lengths: NDArray[np.int64], shape: tuple[int, int]) -> Packing:
-        """That of rows of such lengths (at most B) in padded ones of a shape (B, T)."""
-        rows, width = shape
-        tokens = int(lengths.sum())
-        first = np.cumsum(lengths) - lengths
-        along = np.arange(width)
+    def of(cls, lengths: NDArray[np.int64], shape: tuple[int, int], gap: int = 0) -> Packing:
+        """That of rows of such lengths (at most B) in padded ones of a shape (B, T).
+
+        gap: tokens of padding behind each row; T is as much longer than the longest.
+        """
+        width = lengths + gap
+        tokens = int(width.sum())
+        first = np.cumsum(width) - width
+        along = np.arange(shape[1])
         places = np.zeros(shapes.packed(tokens), dtype=np.int32)
-        places[:tokens] = np.flatnonzero(along < lengths[:, None])
+        places[:tokens] = np.flatnonzero(along < width[:, None])
         order = np.zeros(shape, dtype=np.int32)
-        np.minimum(first[:, None] + along, tokens - 1, out=order[: len(lengths)], casting="unsafe")
+        order[: len(lengths)] = np.minimum(first[:, None] + along, tokens - 1)
         return cls(tokens, places, order)
 
 
-def pack(model: Any) -> None:
+def pack(model: Any) -> int:
     """Rewrite the graph of a stage, whose weights are in it.
 
     HIDDEN and NEXT_HIDDEN are of packed tokens (1, N, H) then; PLACES and ORDER are inputs of a
     stage that needs them. A graph with nothing that is worth it stays as it is.
+
+    Returns the tokens of padding that are to stand between rows: where they do, a row that does not
+    depend on padding is zero, or it would.
     """
-    _Rewriting(model).run()
+    return _Rewriting(model).run()
 
 
 class _Rewriting:
@@ -76,74 +85,108 @@ class _Rewriting:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        self._gap = 0
         self._fixed: dict[str, bool] = {}
-        self._are_packed: set[tuple[str, int]] = set()
-        self._packed: dict[tuple[str, int], Any] = {}
-        self._padded: dict[tuple[str, int], Any] = {}
+        self._knows_padding: set[str] = set()
+        # Which outputs are packed, and along which dimension.
+        self._along: dict[Key, int] = {}
+        self._packed: dict[tuple[Key, int], Any] = {}
+        self._padded: dict[Key, Any] = {}
         self._places = _parameter(PLACES, [-1])
         self._order = _parameter(ORDER, [-1, -1])
 
-    def run(self) -> None:
+    def run(self) -> int:
         for node in self._model.get_ordered_ops():
             if node.get_type_name() == "Parameter":
-                if HIDDEN in node.output(0).get_tensor().get_names():
-                    self._are_packed.add(_key(node.output(0)))
+                self._begin(node)
             elif not self._is_fixed(node):
                 self._rewrite(node)
         inputs = [self._places, self._order]
         self._model.add_parameters([p for p in inputs if p.output(0).get_target_inputs()])
         self._model.validate_nodes_and_infer_types()
+        return self._gap
+
+    def _begin(self, parameter: Any) -> None:
+        names = parameter.output(0).get_tensor().get_names()
+        if HIDDEN in names:
+            self._along[_key(parameter.output(0))] = 1
+        if MASK in names:
+            self._knows_padding.add(parameter.get_name())
 
     def _rewrite(self, node: Any) -> None:
-        given = [i for i in node.inputs() if not self._is_fixed(i.get_source_output().get_node())]
-        sources = [port.get_source_output() for port in given]
-        packed = [_key(source) in self._are_packed for source in sources]
-        wanted = self._wants_packed(node, sources) or (
-            self._by_token(node) and self._all(packed, sources)
-        )
-        change = self._end_to_end if wanted else self._side_by_side
-        for port, source, already in zip(given, sources, packed, strict=True):
-            if already != wanted:
-                port.replace_source_output(change(source))
-        if wanted:
-            self._are_packed.add(_key(node.output(0)))
+        """Let a node read packed tokens, or padded rows, and note which it gives."""
+        ports = [i for i in node.inputs() if not self._is_fixed(i.get_source_output().get_node())]
+        sources = [port.get_source_output() for port in ports]
+        if any(source.get_node().get_name() in self._knows_padding for source in sources):
+            self._knows_padding.add(node.get_name())
+        along = self._read_along(node, sources)
+        for port, source in zip(ports, sources, strict=True):
+            already = self._along.get(_key(source))
+            if along is not None and already is None:
+                port.replace_source_output(self._end_to_end(source, along))
+            elif along is None and already is not None:
+                port.replace_source_output(self._side_by_side(source, already))
+        if along is not None:
+            self._along[_key(node.output(0))] = 3 - along if _turns(node) else along
+            self._gap = max(self._gap, _reach(node))
 
-    def _wants_packed(self, node: Any, sources: Sequence[Any]) -> bool:
-        """Whether a node is to get packed tokens, though it could have padded rows."""
+    def _read_along(self, node: Any, sources: Sequence[Any]) -> int | None:
+        """Along which dimension a node is to read packed tokens; None: it reads padded rows."""
         if node.get_type_name() == "Result":
-            return NEXT_HIDDEN in sources[0].get_tensor().get_names()
-        return self._is_worth_it(node) and _is_padded(sources[0])
+            return 1 if NEXT_HIDDEN in sources[0].get_tensor().get_names() else None
+        known = {self._along[_key(s)] for s in sources if _key(s) in self._along}
+        for along in known or {1, 2}:
+            missing = [s for s in sources if _key(s) not in self._along]
+            if (
+                len(known) <= 1
+                and self._works_along(node, along)
+                and all(_is_padded(source, along) for source in missing)
+                and (self._may_join(node, missing) if known else self._is_worth_it(node))
+            ):
+                return along
+        return None
 
-    def _all(self, packed: Sequence[bool], sources: Sequence[Any]) -> bool:
-        """Whether some inputs are packed and the others can be."""
-        others = (_is_padded(s) for s, already in zip(sources, packed, strict=True) if not already)
-        return any(packed) and all(others)
+    def _may_join(self, node: Any, rows: Sequence[Any]) -> bool:
+        """Whether padded rows may be packed to meet packed tokens in a node.
 
-    def _by_token(self, node: Any) -> bool:
+        Not where their padding says something, such as zeros of what is summed up later: packed it
+        is lost. What a convolution reads has padding between its rows.
+        """
+        told = any(source.get_node().get_name() in self._knows_padding for source in rows)
+        return not told or _leads_to(node, "Convolution")
+
+    def _works_along(self, node: Any, along: int) -> bool:
+        """Whether a node works token by token, or nearly so, on tokens along a dimension."""
         kind = node.get_type_name()
         if kind in ALONG_LAST:
             axes = node.input(1).get_source_output().get_node()
-            along = axes.get_type_name() == "Constant" and axes.data.ravel().tolist() in ([-1], [2])
-            return along and bool(node.get_attributes().get("keep_dims", True))
-        return kind in ELEMENTWISE or self._is_dense(node)
+            last = axes.get_type_name() == "Constant" and axes.data.ravel().tolist() in ([-1], [2])
+            return along == 1 and last and bool(node.get_attributes().get("keep_dims", True))
+        if kind == "MatMul":
+            turned = bool(node.get_attributes()["transpose_a"])
+            return self._multiplies_by_fixed(node, rank=2) and along == 1 + turned
+        if kind == "Convolution":
+            return self._multiplies_by_fixed(node, rank=3) and along == 2 and _reach(node) >= 0
+        return kind in ELEMENTWISE or (kind == "Transpose" and _turns(node))
 
-    def _is_dense(self, node: Any) -> bool:
-        """Whether it multiplies every token by the same matrix."""
-        return (
-            node.get_type_name() == "MatMul"
-            and self._is_fixed(node.input(1).get_source_output().get_node())
-            and node.input(1).get_partial_shape().rank.get_length() == 2
-            and not node.get_attributes()["transpose_a"]
-        )
+    def _multiplies_by_fixed(self, node: Any, rank: int) -> bool:
+        weights = node.input(1)
+        fixed = self._is_fixed(weights.get_source_output().get_node())
+        return fixed and weights.get_partial_shape().rank.get_length() == rank
 
     def _is_worth_it(self, node: Any) -> bool:
-        """Whether tokens should be packed for a node, which is dense, or rounds what such read."""
-        if node.get_type_name() == "FakeQuantize":
-            readers = [port.get_node() for port in node.output(0).get_target_inputs()]
-            return all(self._is_worth_it(reader) for reader in readers)
-        if not self._is_dense(node):
+        """Whether padded rows should be packed for a node: one that makes much of each token, or
+        leads to such alone.
+        """
+        if _hands_on(node):
+            return all(self._is_worth_it(reader) for reader in _readers(node))
+        found = node.output(0).get_partial_shape()
+        if node.get_type_name() == "MatMul" and self._works_along(node, 1 + _turns(node)):
+            width = found[2]
+        elif node.get_type_name() == "Convolution" and self._works_along(node, 2):
+            width = found[1]
+        else:
             return False
-        width = node.output(0).get_partial_shape()[-1]
         return bool(width.is_static and width.get_length() >= WORTH_PACKING)
 
     def _is_fixed(self, node: Any) -> bool:
@@ -156,38 +199,86 @@ class _Rewriting:
             )
         return self._fixed[name]
 
-    def _end_to_end(self, rows: Any) -> Any:
-        """Packed tokens (1, N, F) of padded rows (B, T, F)."""
-        key = _key(rows)
+    def _end_to_end(self, rows: Any, along: int) -> Any:
+        """Packed tokens (1, N, F) of padded rows (B, T, F), or (1, F, N) of (B, F, T)."""
+        key = _key(rows), along
         if key not in self._packed:
-            width = rows.get_partial_shape()[2].get_length()
-            tokens = ops.reshape(rows, np.array([-1, width]), special_zero=False)
+            width = rows.get_partial_shape()[3 - along].get_length()
+            upright = _turned(rows) if along == 2 else rows
+            tokens = ops.reshape(upright, np.array([-1, width]), special_zero=False)
             found = ops.unsqueeze(ops.gather(tokens, self._places, np.int64(0)), np.int64(0))
-            self._packed[key] = found.output(0)
-            self._are_packed.add(_key(found.output(0)))
+            self._packed[key] = (_turned(found) if along == 2 else found).output(0)
+            self._along[_key(self._packed[key])] = along
         return self._packed[key]
 
-    def _side_by_side(self, tokens: Any) -> Any:
-        """Padded rows (B, T, F) of packed tokens (1, N, F)."""
+    def _side_by_side(self, tokens: Any, along: int) -> Any:
+        """Padded rows (B, T, F) of packed tokens (1, N, F), or (B, F, T) of (1, F, N)."""
         key = _key(tokens)
         if key not in self._padded:
-            plain = ops.squeeze(tokens, np.array([0]))
-            self._padded[key] = ops.gather(plain, self._order, np.int64(0)).output(0)
+            plain = ops.squeeze(_turned(tokens) if along == 2 else tokens, np.array([0]))
+            found = ops.gather(plain, self._order, np.int64(0))
+            self._padded[key] = (_turned(found) if along == 2 else found).output(0)
         return self._padded[key]
 
 
-def _key(output: Any) -> tuple[str, int]:
+def _key(output: Any) -> Key:
     return output.get_node().get_name(), output.get_index()
 
 
-def _is_padded(output: Any) -> bool:
-    """Whether it has the form of padded rows (B, T, F): B and T of any size, F known."""
+def _is_padded(output: Any, along: int) -> bool:
+    """Whether it has the form of padded rows, (B, T, F) or (B, F, T): only F is known."""
     shape = output.get_partial_shape()
     return bool(
         shape.rank.is_static
         and len(shape) == 3
-        and [dimension.is_dynamic for dimension in shape] == [True, True, False]
+        and [shape[i].is_dynamic for i in (0, along, 3 - along)] == [True, True, False]
     )
+
+
+def _turns(node: Any) -> bool:
+    """Whether tokens stand along the other dimension behind a node."""
+    if node.get_type_name() == "MatMul":
+        return bool(node.get_attributes()["transpose_a"])
+    if node.get_type_name() != "Transpose":
+        return False
+    order = node.input(1).get_source_output().get_node()
+    return bool(order.get_type_name() == "Constant" and order.data.tolist() == [0, 2, 1])
+
+
+def _hands_on(node: Any) -> bool:
+    """Whether a node only rounds or turns tokens for others."""
+    return node.get_type_name() == "FakeQuantize" or (
+        node.get_type_name() == "Transpose" and _turns(node)
+    )
+
+
+def _readers(node: Any) -> list[Any]:
+    return [port.get_node() for port in node.output(0).get_target_inputs()]
+
+
+def _leads_to(node: Any, kind: str) -> bool:
+    """Whether an operation of a kind reads what a node gives, perhaps rounded or turned."""
+    return any(
+        reader.get_type_name() == kind or (_hands_on(reader) and _leads_to(reader, kind))
+        for reader in _readers(node)
+    )
+
+
+def _turned(output: Any) -> Any:
+    return ops.transpose(output, np.array([0, 2, 1]))
+
+
+def _reach(node: Any) -> int:
+    """How many neighbours on each side a convolution looks at, which keeps the number of tokens; -1
+    for one that does not. 0 for any other node.
+    """
+    if node.get_type_name() != "Convolution":
+        return 0
+    given = node.get_attributes()
+    before, behind = list(given["pads_begin"]), list(given["pads_end"])
+    kernel = node.input(1).get_partial_shape()[2].get_length()
+    plain = list(given["strides"]) == list(given["dilations"]) == [1]
+    return before[0] if plain and before == behind == [(kernel - 1) // 2] else -1
 
 
 def _parameter(name: str, shape: list[int]) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ def _step_up(size: int, least: int, per_octave: int) -> int:
     return -(-size // step) * step
 
 
-def filled(array: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np.float32]:
+def filled(array: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
     """The array with its first dimensions cut to `shape`, or filled up to it with zeros."""
     if array.shape[: len(shape)] == tuple(shape):
         return array

@@ -42,8 +42,8 @@ class Parting:
         self._curves = tuple(curves)
         self._shape = shape
         # Kept, because they are asked for with every batch: what 1, 2, ... rows are filled up to;
-        # and by tokens of the longest row, what a batch costs beside its rows, and what each of them
-        # costs that it would not in any other.
+        # and by tokens of the longest row, what a batch costs beside its rows, and what each of
+        # them costs that it would not in any other.
         self._filled = np.zeros(0)
         self._costs: dict[int, tuple[float, float]] = {}
 

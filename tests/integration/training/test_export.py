@@ -86,7 +86,7 @@ def test_evidence_is_taken_with_what_serves_on_as_many_threads_as_are_set(
     monkeypatch.setattr("torch.get_num_threads", lambda: 1)
     found = backend_of(load_tier(exported, "small"), "fp32")
     assert isinstance(found, openvino_backend.OpenVinoBackend)
-    compiled = found._requests[0].get_compiled_model()
+    compiled = found._stages[0]._request.get_compiled_model()
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
 
 
