@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from offramp.errors import BundleError
 from services.backends.base import Encoded, Text
 from services.backends.rows import mask_of, padded
+from services.backends.wordpieces import WordPieces
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -60,6 +61,8 @@ class TextEncoder:
         self.vocabulary = tokenizer.get_vocab_size()
         self._tokenizer = tokenizer
         self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._words = WordPieces.of(tokenizer, max_tokens)
         self._tokenizer.enable_truncation(max_tokens, strategy="longest_first")
 
     @classmethod
@@ -86,6 +89,19 @@ class TextEncoder:
 
     def encode(self, texts: Sequence[Text]) -> list[Encoded]:
         """One Encoded per text, in order."""
+        found = [self._plain(text) if pair is None else None for text, pair in texts]
+        asked = [given for given, known in zip(texts, found, strict=True) if known is None]
+        others = iter(self._by_tokenizer(asked) if asked else ())
+        return [known or next(others) for known in found]
+
+    def _plain(self, text: str) -> Encoded | None:
+        """A single text in plain ASCII, where its words are enough."""
+        if self._words is None or (known := self._words.encode(text)) is None:
+            return None
+        ids, truncated = known
+        return Encoded(ids, [0] * len(ids) if self.form.type_ids else None, truncated)
+
+    def _by_tokenizer(self, texts: Sequence[Text]) -> list[Encoded]:
         inputs = [text if pair is None else (text, pair) for text, pair in texts]
         return [
             Encoded(
