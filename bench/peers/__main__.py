@@ -5,7 +5,7 @@ full depth by each peer, in an environment of its own that is made once in --wor
 this project's router at full depth, and its cascade: as `offramp up` serves it, as fast as the
 bundle's evidence expects to cost no accuracy, and as fast as it expects to cost half a point. All
 of these answer texts that are sent one by one. What is asked in bulk, as the pipeline is, stands
-apart: the peer that takes many texts in a call, and the cascade, in calls of 64.
+apart: the peer that takes many texts in a call, and both settings of the cascade, in calls of 64.
 Every contender is started, warmed up, put under a closed loop and stopped, one after the other, and
 all of that again in every round, so that a machine that slows down slows all of them alike. What
 counts is the processor time of the server's processes per answer; what sends the texts is not
@@ -40,7 +40,7 @@ Tables are printed and land in OUT/engine.md and OUT/engine.json. The last line 
 PIPELINE, FULL, CASCADE, CHEAPER = "pipeline", "full", "cascade", "cheaper"
 ALLOWED = 0.005
 # In bulk: the contenders asked that way, texts of a call, and calls at a time.
-BULK = {f"{name}-bulk": name for name in ("triton-int8", CASCADE)}
+BULK = {f"{name}-bulk": name for name in ("triton-int8", CASCADE, CHEAPER)}
 PER_CALL, CALLS = 64, 16
 TITLES = {
     PIPELINE: "Hugging Face pipeline, PyTorch fp32, in process",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.peers import __main__ as peers
 from bench.peers.__main__ import CASCADE, PIPELINE, Options, part
 from bench.peers.contenders import PEERS
 from bench.peers.runs import Load, Run, measured
@@ -28,6 +29,27 @@ def test_times_are_those_of_the_pipeline_and_who_fell_out_is_named():
     assert [row[5] for row in rows[:2]] == ["–", "5.0"]
     assert all(len(row) == len(found.tables[0].columns) for row in rows)
     assert found.figures["failed"] == {"mosec": "did not come up"}
+
+
+def test_both_settings_of_the_cascade_are_asked_one_by_one_and_in_bulk(monkeypatch):
+    asked, bulk = {}, ", in calls of 64 texts"
+
+    async def run_ours(bundle, load, *, full_depth=False, allowed=None):
+        asked[peers.TITLES[name]] = (load.calls, load.per_call, full_depth, allowed)
+        return make_run(1.0)
+
+    monkeypatch.setattr(peers, "run_ours", run_ours)
+    load = Load(["some text"], ["a"], calls=8, seconds=1.0, rows=32)
+    ours = [name for name, title in peers.TITLES.items() if title.startswith("this project")]
+    for name in ours:
+        asyncio.run(peers._run(name, {}, Path("model"), load, OPTIONS))
+    assert asked == {
+        "this project at full depth": (8, 1, True, None),
+        "this project, the cascade": (8, 1, False, None),
+        "this project, the cascade allowed half a point": (8, 1, False, 0.005),
+        f"this project, the cascade{bulk}": (16, 64, False, None),
+        f"this project, the cascade allowed half a point{bulk}": (16, 64, False, 0.005),
+    }
 
 
 def test_labels_are_read_from_what_a_peer_answers():
