@@ -27,6 +27,11 @@ class StateMetrics:
         self._target = gauge(
             "policy_target_cost", "Mean relative cost that the policy asks for.", "route"
         )
+        self._expected = gauge(
+            "policy_expected_cost",
+            "Mean relative cost that the bundle's evidence expects of the policy.",
+            "route",
+        )
         self._successful = gauge("config_last_reload_successful", "1 after a good reload.")
         self._reloaded_at = gauge(
             "config_last_reload_timestamp_seconds", "When the config was last tried."
@@ -51,6 +56,7 @@ class StateMetrics:
         for name, threshold in zip(route.exits, solution.thresholds, strict=True):
             self._threshold.labels(route.name, name).set(threshold)
         self._version.labels(route.name).set(policy.version)
+        self._expected.labels(route.name).set(solution.forecast.mean_cost)
         target = solution.settings.objective.target_cost
         if target is not None:
             self._target.labels(route.name).set(target)

@@ -65,12 +65,15 @@ def generate(stack) -> str:
 async def test_the_state_in_force_is_shown(stack, eventually):
     async with stack.serving(policy={"objective": {"speedup": 4}}):
         assert stack.metric("offramp_policy_target_cost", route="sentiment") == 0.25
-        thresholds = stack.router.policies["sentiment"].solution.thresholds
+        solution = stack.router.policies["sentiment"].solution
+        expected = solution.forecast.mean_cost
+        assert 0 < expected <= 0.25
+        assert stack.metric("offramp_policy_expected_cost", route="sentiment") == expected
         shown = [
             stack.metric("offramp_threshold", route="sentiment", exit=name)
             for name in ("small", "large@1", "large@2", "large@3")
         ]
-        assert shown == list(thresholds)
+        assert shown == list(solution.thresholds)
         assert stack.metric("offramp_policy_version", route="sentiment") == 1
         assert stack.metric("offramp_tier_up", tier="large") == 1
         assert stack.metric("offramp_config_last_reload_successful") == 1
@@ -80,6 +83,9 @@ async def test_the_state_in_force_is_shown(stack, eventually):
         stack.write(policy={"objective": {"threshold": 0.9}})
         await eventually(lambda: stack.metric("offramp_config_info", hash=before) is None)
         assert stack.metric("offramp_policy_target_cost", route="sentiment") is None
+        changed = stack.router.policies["sentiment"].solution.forecast.mean_cost
+        assert changed != expected
+        assert stack.metric("offramp_policy_expected_cost", route="sentiment") == changed
         await stack.large.stop()
         await eventually(lambda: stack.metric("offramp_tier_up", tier="large") == 0)
         assert 'offramp_build_info{python="3.' in generate(stack)
