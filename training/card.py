@@ -148,12 +148,23 @@ def _held_out_from(record: Mapping[str, Any]) -> str:
 def _unseen(record: Mapping[str, Any]) -> str:
     """What is known of whether held-out texts were trained on."""
     taken = record.get("large_tier")
-    if taken is None or taken.get("held_out_id") == record["held_out_id"]:
+    large_is_known = taken is None or taken.get("held_out_id") == record["held_out_id"]
+    small_is_known = _classifier(record) is None
+    if small_is_known and large_is_known:
         return "no held-out text, and no fragment of one, was trained on"
+    if not small_is_known and not large_is_known:
+        return "what both tiers, taken as they are, learned from was not compared with them"
+    known, other = ("small", "large") if small_is_known else ("large", "small")
     return (
-        "the small tier learned from none of them, nor from a fragment of one; what the large\n"
-        "  one, taken as it is, learned from was not compared with them"
+        f"the {known} tier learned from none of them, nor from a fragment of one; "
+        f"what the {other}\n  one, taken as it is, learned from was not compared with them"
     )
+
+
+def _classifier(record: Mapping[str, Any]) -> str | None:
+    """The classifier that was taken as small tier."""
+    name: str | None = record["small"]["classifier"]
+    return name
 
 
 def origin(settings: LargeSettings) -> dict[str, Any]:
@@ -202,7 +213,7 @@ def _backbone(record: Mapping[str, Any]) -> str:
 
 
 def _taken(record: Mapping[str, Any]) -> str:
-    """Lines on where the large tier and more texts came from, where that is not this run."""
+    """Lines on where the tiers and more texts came from, where that is not this run."""
     lines = ""
     if record.get("unlabelled"):
         lines += f"- texts without labels to learn from: `{record['unlabelled']}`\n"
@@ -211,6 +222,8 @@ def _taken(record: Mapping[str, Any]) -> str:
             f"- large tier: as bundle `{taken['name']}` has it, id `{taken['id']}`, made "
             f"{taken['made']}; the time above is that of all but its training\n"
         )
+    if classifier := _classifier(record):
+        lines += f"- small tier: the classifier `{classifier}`, as it is\n"
     return lines
 
 
@@ -277,6 +290,20 @@ def _limits(manifest: Manifest, record: Mapping[str, Any]) -> str:
 - Texts longer than {longest} tokens are cut, and the answer says so.
 - Thresholds solved from {calibrated:,} texts carry their sampling error; they are estimates, not
   guarantees.
-- The weights come from {record["backbone"]} ({record["backbone_licence"]}) and from the training
-  data above; both sets of terms apply.
+- {_terms(record)}
 """
+
+
+def _terms(record: Mapping[str, Any]) -> str:
+    """Where the weights come from, whose terms apply."""
+    source = f"{record['backbone']} ({record['backbone_licence']})"
+    if classifier := _classifier(record):
+        return (
+            f"The weights of the large tier come from {source} and from the training\n"
+            f"  data above, those of the small one from `{classifier}`; the terms of all of them\n"
+            "  apply."
+        )
+    return (
+        f"The weights come from {source} and from the training\n"
+        "  data above; both sets of terms apply."
+    )
