@@ -16,6 +16,7 @@ from training.optimise import Optimiser
 from training.prepare import Prepared
 from training.recipes import recipe
 from training.settings import TrainSettings
+from training.students import pool
 from training.students.distil import epochs
 
 # Texts looked at, in batches of similar length, as training has them; some of those are timed.
@@ -58,17 +59,27 @@ def estimate(prepared: Prepared) -> Estimate:
         seen = 0
     rest = len(parts.held_out) * FORWARD
     if prepared.classified is None:
-        rest += _students(len(parts.fit) + more, tokens, settings)
+        rest += _students(prepared, tokens)
     return Estimate(settings.large.epochs * seen * per_text, rest * per_text)
 
 
-def _students(texts: int, tokens: float, settings: TrainSettings) -> float:
+def _students(prepared: Prepared, tokens: float) -> float:
     """Labelling what students learn from, and their learning, in texts of the large tier."""
-    small = settings.small
-    pool = texts + min(texts * small.augment, small.pool_tokens / tokens)
+    small = prepared.settings.small
+    texts = _pool(prepared, tokens)
     kinds = (small.kind,) if small.kind in STUDENTS else AUTO_KINDS
-    learning = sum(epochs(kind, int(pool), small) * STUDENTS[kind] for kind in kinds)
-    return pool * (FORWARD + learning)
+    learning = sum(epochs(kind, texts, small) * STUDENTS[kind] for kind in kinds)
+    return texts * (FORWARD + learning)
+
+
+def _pool(prepared: Prepared, tokens: float) -> int:
+    """About how many texts `pool.gather` will bring together."""
+    data, small = prepared.parts.fit, prepared.settings.small
+    room = pool.room(data)
+    unlabelled = min(len(prepared.unlabelled or ()), room)
+    real = len(data) + unlabelled
+    copies = min(real * small.augment, small.pool_tokens / tokens, room - unlabelled)
+    return real + int(copies)
 
 
 def _measured(
