@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from offramp.errors import OverloadedError
 
@@ -23,9 +22,8 @@ class Admission:
         self._waiting = waiting
         self._under_way = 0
 
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """Hold a place while a call is under way. Raises OverloadedError where there is none."""
+    def __enter__(self) -> None:
+        """Take a place while a call is under way. Raises OverloadedError where there is none."""
         waiting = self._waiting()
         if self._under_way + waiting >= self._most:
             raise OverloadedError(
@@ -33,7 +31,6 @@ class Admission:
                 f"{self._most} that may; try again soon"
             )
         self._under_way += 1
-        try:
-            yield
-        finally:
-            self._under_way -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self._under_way -= 1

@@ -53,8 +53,10 @@ class Outbox:
     def ready(self) -> bool:
         """Whether what waits is to wait no longer."""
         count = len(self._waiting)
+        if count == 0:
+            return False
         if self._overdue or count >= MAX_ITEMS_PER_MESSAGE:
-            return count > 0
+            return True
         return not self._unanswered and count >= self._gathering.enough()
 
     def put(self, flight: Flight) -> None:

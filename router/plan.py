@@ -9,7 +9,7 @@ from typing import Literal
 from offramp.decision.confidence import Measure
 from offramp.decision.plan import ExitPlan
 from offramp.rpc import wire
-from offramp.v1 import common_pb2
+from offramp.v1 import common_pb2, router_pb2
 from router.objective import Solution
 from router.policy import Bounds, Wishes, full_depth, restrict, tier_spans
 from router.route import Route
@@ -29,12 +29,12 @@ class TierLeg:
 class RequestPlan:
     """The way of one request: the tiers it may visit, in order, and where it must end.
 
-    thresholds: of every exit of the route, as the answer reports them.
+    told: what every answer says of it, with the thresholds of all exits of the route.
     """
 
     legs: tuple[TierLeg, ...]
     last_exit: str
-    thresholds: tuple[common_pb2.ExitThreshold, ...]
+    told: router_pb2.Classification
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +98,15 @@ def make_plan(route: Route, bounds: Bounds, measure: Measure) -> RequestPlan:
         for index, (start, end) in enumerate(tier_spans(route.exit_tiers))
         if end > bounds.first and start <= bounds.last
     ]
-    thresholds = [
-        common_pb2.ExitThreshold(exit=name, threshold=threshold)
-        for name, threshold in zip(route.exits, bounds.thresholds, strict=True)
-    ]
-    return RequestPlan(tuple(legs), route.exits[bounds.last], tuple(thresholds))
+    told = router_pb2.Classification(
+        route=route.name,
+        bundle_id=route.manifest.id,
+        thresholds=[
+            common_pb2.ExitThreshold(exit=name, threshold=threshold)
+            for name, threshold in zip(route.exits, bounds.thresholds, strict=True)
+        ],
+    )
+    return RequestPlan(tuple(legs), route.exits[bounds.last], told)
 
 
 def _tier_plan(route: Route, bounds: Bounds, measure: Measure, start: int, end: int) -> ExitPlan:

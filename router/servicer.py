@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from typing import Any
 
 from offramp.errors import OfframpError
@@ -32,25 +31,37 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         self, request: router_pb2.ClassifyRequest, context: Any
     ) -> router_pb2.ClassifyResponse:
         """Classify one text."""
-        with self._counted(request.route), self._admission.call():
-            job = self._job(request, context)
-            answer = await self._classifier.answer(request.input, "input", job)
-        return router_pb2.ClassifyResponse(classification=answer)
+        response = router_pb2.ClassifyResponse()
+        try:
+            with self._admission:
+                job = self._job(request, context)
+                await self._classifier.answer(request.input, "input", job, response.classification)
+        except OfframpError as error:
+            self._classifier.failed(request.route, error)
+            raise
+        return response
 
     async def ClassifyBatch(
         self, request: router_pb2.ClassifyBatchRequest, context: Any
     ) -> router_pb2.ClassifyBatchResponse:
         """Classify many texts; each has its own answer or error."""
-        with self._counted(request.route), self._admission.call():
-            job = self._job(request, context)
-            check_batch(len(request.inputs), self._max_items)
-            results = await asyncio.gather(
-                *(
-                    self._classifier.result(text, f"inputs[{index}]", job)
-                    for index, text in enumerate(request.inputs)
+        response = router_pb2.ClassifyBatchResponse()
+        try:
+            with self._admission:
+                job = self._job(request, context)
+                check_batch(len(request.inputs), self._max_items)
+                await asyncio.gather(
+                    *(
+                        self._classifier.result(
+                            text, f"inputs[{index}]", job, response.results.add()
+                        )
+                        for index, text in enumerate(request.inputs)
+                    )
                 )
-            )
-        return router_pb2.ClassifyBatchResponse(results=results)
+        except OfframpError as error:
+            self._classifier.failed(request.route, error)
+            raise
+        return response
 
     async def ClassifyStream(
         self, requests: AsyncIterator[router_pb2.ClassifyStreamRequest], context: Any
@@ -104,23 +115,16 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
     async def _streamed(
         self, request: router_pb2.ClassifyStreamRequest, context: Any
     ) -> router_pb2.ClassifyStreamResponse:
+        response = router_pb2.ClassifyStreamResponse(id=request.id)
         try:
-            with self._counted(request.route):
-                job = self._job(request, context)
+            job = self._job(request, context)
         except OfframpError as error:
-            result = router_pb2.ItemResult(error=wire.item_error(error))
+            self._classifier.failed(request.route, error)
+            response.result.error.CopyFrom(wire.item_error(error))
         else:
-            result = await self._classifier.result(request.input, "input", job)
-        return router_pb2.ClassifyStreamResponse(id=request.id, result=result)
+            await self._classifier.result(request.input, "input", job, response.result)
+        return response
 
     def _job(self, request: Request, context: Any) -> Job:
         override = request.override if request.HasField("override") else None
         return self._classifier.job(request.route, override, context.time_remaining())
-
-    @contextmanager
-    def _counted(self, route: str) -> Iterator[None]:
-        try:
-            yield
-        except OfframpError as error:
-            self._classifier.failed(route, error)
-            raise

@@ -7,6 +7,7 @@ import inspect
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import grpc
@@ -55,6 +56,29 @@ class CallMetrics:
         )
 
 
+class MethodMetrics:
+    """Those of one method, found once: to find a series by its labels takes longer than to count.
+
+    name: of the method, with that of its service.
+    """
+
+    def __init__(self, metrics: CallMetrics, service: str, method: str) -> None:
+        self.name = f"{service}/{method}"
+        self._started = metrics.started.labels(service, method)
+        self._handled = cache(partial(metrics.handled.labels, service, method))
+        self._seconds = metrics.seconds.labels(service, method)
+
+    def begin(self) -> float:
+        """Count a call; when it began."""
+        self._started.inc()
+        return time.perf_counter()
+
+    def end(self, code: grpc.StatusCode, began: float) -> None:
+        """Count the end of a call."""
+        self._handled(code.name).inc()
+        self._seconds.observe(time.perf_counter() - began)
+
+
 if TYPE_CHECKING:
     ServerInterceptor = grpc.aio.ServerInterceptor[Any, Any]
 else:
@@ -97,8 +121,8 @@ class CallInterceptor(ServerInterceptor):
         make = getattr(grpc, f"{shape}_rpc_method_handler")
         behaviour = getattr(handler, shape)
         # A streaming handler yields its responses, or (health's Watch) is a coroutine that writes.
-        wrap = self._yielding if inspect.isasyncgenfunction(behaviour) else self._returning
-        wrapped = wrap(behaviour, service, method)
+        wrap = _yielding if inspect.isasyncgenfunction(behaviour) else _returning
+        wrapped = wrap(behaviour, MethodMetrics(self._metrics, service, method))
         made: Handler = make(wrapped, decode, handler.response_serializer)
         return made
 
@@ -116,60 +140,55 @@ class CallInterceptor(ServerInterceptor):
 
         return guarded
 
-    def _returning(self, behaviour: Any, service: str, method: str) -> Any:
-        async def call(request: Any, context: Any) -> Any:
-            async with self._observed(context, service, method):
-                return await behaviour(_checked(request), context)
 
-        return call
+def _returning(behaviour: Any, metrics: MethodMetrics) -> Any:
+    async def call(request: Any, context: Any) -> Any:
+        began = metrics.begin()
+        try:
+            response = await behaviour(_checked(request), context)
+        except BaseException as error:
+            metrics.end(_code_of(error, context), began)
+            await _abort(error, context, metrics.name)
+            raise
+        metrics.end(grpc.StatusCode.OK, began)
+        return response
 
-    def _yielding(self, behaviour: Any, service: str, method: str) -> Any:
-        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
-            async with self._observed(context, service, method):
-                async for response in behaviour(_checked(request), context):
-                    yield response
-
-        return call
-
-    def _observed(self, context: Any, service: str, method: str) -> _Observation:
-        return _Observation(self._metrics, context, service, method)
+    return call
 
 
-class _Observation:
-    """One call: counts it, and ends it with a well-formed status whatever is raised."""
+def _yielding(behaviour: Any, metrics: MethodMetrics) -> Any:
+    async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+        began = metrics.begin()
+        try:
+            async for response in behaviour(_checked(request), context):
+                yield response
+        except BaseException as error:
+            metrics.end(_code_of(error, context), began)
+            await _abort(error, context, metrics.name)
+            raise
+        metrics.end(grpc.StatusCode.OK, began)
 
-    def __init__(self, metrics: CallMetrics, context: Any, service: str, method: str) -> None:
-        self._metrics = metrics
-        self._context = context
-        self._labels = (service, method)
+    return call
 
-    async def __aenter__(self) -> None:
-        self._start = time.perf_counter()
-        self._metrics.started.labels(*self._labels).inc()
 
-    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        code = self._code_of(error)
-        self._metrics.handled.labels(*self._labels, code.name).inc()
-        self._metrics.seconds.labels(*self._labels).observe(time.perf_counter() - self._start)
-        if error is None or isinstance(error, asyncio.CancelledError | GeneratorExit):
-            return
-        if isinstance(error, errors.OfframpError):
-            await self._context.abort_with_status(rpc_status.to_status(rich_status(error)))
-        if not isinstance(error, grpc.aio.AbortError):
-            log.error("%s/%s failed", *self._labels, exc_info=error)
-            internal = errors.OfframpError("internal error; the server's log has the details")
-            await self._context.abort_with_status(rpc_status.to_status(rich_status(internal)))
+async def _abort(error: BaseException, context: Any, name: str) -> None:
+    """End a call that raised with a well-formed status; return where it has one, or is over."""
+    if isinstance(error, asyncio.CancelledError | GeneratorExit | grpc.aio.AbortError):
+        return
+    if not isinstance(error, errors.OfframpError):
+        log.error("%s failed", name, exc_info=error)
+        error = errors.OfframpError("internal error; the server's log has the details")
+    await context.abort_with_status(rpc_status.to_status(rich_status(error)))
 
-    def _code_of(self, error: BaseException | None) -> grpc.StatusCode:
-        if error is None:
-            return grpc.StatusCode.OK
-        if isinstance(error, errors.OfframpError):
-            return error.code
-        if isinstance(error, asyncio.CancelledError | GeneratorExit):
-            return grpc.StatusCode.CANCELLED
-        if isinstance(error, grpc.aio.AbortError):
-            return _status(self._context.code())
-        return grpc.StatusCode.INTERNAL
+
+def _code_of(error: BaseException, context: Any) -> grpc.StatusCode:
+    if isinstance(error, errors.OfframpError):
+        return error.code
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        return grpc.StatusCode.CANCELLED
+    if isinstance(error, grpc.aio.AbortError):
+        return _status(context.code())
+    return grpc.StatusCode.INTERNAL
 
 
 def _status(code: Any) -> grpc.StatusCode:

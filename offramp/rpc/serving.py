@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -39,6 +40,7 @@ HARD_LIMIT_FACTOR = 4
 # say, with a remedy, and how long a call may take is for its deadline.
 MOST_UNTAKEN_CALLS = 65_536
 MOST_UNTAKEN_SECONDS = 3600
+OBJECTS_BETWEEN_COLLECTIONS = 20_000
 
 
 class GrpcServer:
@@ -77,7 +79,7 @@ class GrpcServer:
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ]
         self.grpc, self.backlog.received = received_by(
-            lambda: grpc.aio.server(interceptors=[interceptor], options=options)
+            lambda: _server(interceptors=[interceptor], options=options)
         )
         self._health = _ASYNC_HEALTH.HealthServicer()
         self._health_names: tuple[str, ...] = ("",)
@@ -140,6 +142,17 @@ class GrpcServer:
         print(Ready(self.service, address, metrics).line(), flush=True)
 
 
+def _server(**settings: Any) -> grpc.aio.Server:
+    """A server that finds its methods by name only.
+
+    One that knows them beforehand waits for a call of each of them at the same time, and begins to
+    wait anew on all of these for every call: a tenth of what a call costs.
+    """
+    server = grpc.aio.server(**settings)
+    vars(server)["add_registered_method_handlers"] = lambda service, handlers: None
+    return server
+
+
 async def run(server: GrpcServer, *, on_hup: Callable[[], None] | None = None) -> None:
     """Mark a started server as serving, announce it, and drain it at SIGTERM or SIGINT."""
     stop = asyncio.Event()
@@ -150,9 +163,21 @@ async def run(server: GrpcServer, *, on_hup: Callable[[], None] | None = None) -
         loop.add_signal_handler(signal.SIGHUP, on_hup)
     await server.set_serving(True)
     server.announce()
+    collect_rarely()
     await stop.wait()
     log.info("draining %s for at most %s s", server.service, server.settings.drain_seconds)
     await server.drain()
+
+
+def collect_rarely() -> None:
+    """Leave what is there by now, which stays, out of garbage collections, and have fewer of them.
+
+    A call makes some hundred objects, few of them in cycles: by default a collection would look at
+    all that are alive every few calls.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
 
 
 def configure_logging() -> None:

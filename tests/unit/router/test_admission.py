@@ -13,10 +13,10 @@ from router.admission import Admission
 def test_as_many_as_may_be_under_way_are_let_in_and_a_place_is_given_back():
     admission = Admission(2, lambda: 0)
     with ExitStack() as held:
-        held.enter_context(admission.call())
-        with admission.call(), pytest.raises(OverloadedError, match="2 calls are under way"):
-            held.enter_context(admission.call())
-        held.enter_context(admission.call())
+        held.enter_context(admission)
+        with admission, pytest.raises(OverloadedError, match="2 calls are under way"):
+            held.enter_context(admission)
+        held.enter_context(admission)
 
 
 def test_those_that_wait_in_grpc_count_and_who_came_first_is_refused():
@@ -27,7 +27,7 @@ def test_those_that_wait_in_grpc_count_and_who_came_first_is_refused():
         for _ in range(11):
             waiting = max(0, waiting - 1)
             try:
-                held.enter_context(admission.call())
+                held.enter_context(admission)
                 let_in.append(waiting)
             except OverloadedError:
                 pass
@@ -37,5 +37,5 @@ def test_those_that_wait_in_grpc_count_and_who_came_first_is_refused():
 def test_a_call_that_fails_gives_its_place_back():
     admission = Admission(1, lambda: 0)
     for _ in range(2):
-        with pytest.raises(RuntimeError), admission.call():
+        with pytest.raises(RuntimeError), admission:
             raise RuntimeError

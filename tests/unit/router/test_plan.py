@@ -46,5 +46,5 @@ def test_a_last_exit_in_the_large_tier_cuts_its_leg(policy):
 
 def test_the_answer_shows_a_threshold_for_every_exit_of_the_route(policy):
     plan = policy.plan_for(Wishes(last_exit="large@1"))
-    shown = [(t.exit, t.threshold) for t in plan.thresholds]
+    shown = [(t.exit, t.threshold) for t in plan.told.thresholds]
     assert shown == list(zip(EXITS, (0.9, 0.0, NEVER, NEVER), strict=True))
