@@ -10,6 +10,11 @@ from services.engine import warmup
 from tests.support import tiers
 
 
+@pytest.fixture(autouse=True)
+def alone_on_the_machine(monkeypatch):
+    monkeypatch.setattr(warmup, "waited_seconds", lambda: 0.0)
+
+
 class Clocked(TorchBackend):
     """A backend on which a row of n tokens takes a second plus n/10 per stage, by a false clock."""
 
@@ -67,6 +72,21 @@ def test_what_a_token_of_padding_costs_is_measured(backend, monkeypatch, share):
         assert found == pytest.approx([share] * 3)
     # Where no batch has two rows there is no padding.
     assert {curve.padding for curve in warmup.measure(packed, 1, pairs=False)} == {1.0}
+
+
+def test_time_in_which_the_machine_ran_something_else_is_left_out(clocked, monkeypatch):
+    undisturbed = warmup.measure(clocked, max_batch=3, pairs=False)
+    run_stage, held_up = clocked.run_stage, [0.0]
+
+    def disturbed(stage, rows):
+        clocked.now += len(rows) ** 2
+        held_up[0] += len(rows) ** 2
+        return run_stage(stage, rows)
+
+    monkeypatch.setattr(clocked, "run_stage", disturbed)
+    monkeypatch.setattr(warmup, "waited_seconds", lambda: held_up[0])
+    for found, alone in zip(warmup.measure(clocked, 3, False), undisturbed, strict=True):
+        assert found.seconds(3, 20) == pytest.approx(alone.seconds(3, 20))
 
 
 class Priced(TorchBackend):
