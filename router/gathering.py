@@ -15,9 +15,9 @@ from collections.abc import Callable
 # With one or two texts in flight, or at half of what two cores can answer, it is a fifth at most.
 SHORT = 0.3
 # Of what is under way.
-SHARE = 0.25
+SHARE = 0.4
 # A batch gains little from more.
-MOST = 32
+MOST = 64
 
 
 class Gathering:

@@ -12,7 +12,7 @@ import uvloop
 
 from offramp.errors import DeadlineError, TierUnavailableError
 from offramp.v1 import common_pb2, tier_pb2
-from router import outbox
+from router import gathering, outbox
 from router.flight import Patience
 from router.gathering import Gathering
 from router.stream import InferStream
@@ -192,12 +192,13 @@ async def test_nothing_waits_for_an_audit():
 
 
 @pytest.fixture
-def short():
-    """What a router gathers whose processors are all busy."""
+def short(monkeypatch):
+    """What a router gathers whose processors are all busy: a quarter."""
+    monkeypatch.setattr(gathering, "SHARE", 0.25)
     return Gathering(lambda: 0.5)
 
 
-async def test_while_processors_are_short_a_quarter_of_what_is_under_way_gathers(short):
+async def test_while_processors_are_short_a_share_of_what_is_under_way_gathers(short):
     short.under_way = 5  # at other tiers
     async with carried(short) as (stream, call):
         await send(stream, "a")
