@@ -20,6 +20,7 @@ WORDS, LONGEST = 50_000, 32
 # characters, every punctuation mark by itself.
 REMOVED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 PIECES = re.compile(r"[^\s!-/:-@\[-`{-~]+|[!-/:-@\[-`{-~]")
+NEVER = r"(?!)"
 PROBE = "a"
 
 
@@ -30,7 +31,8 @@ class WordPieces:
         """form: what the tokenizer says of itself, one for which `knows` is true."""
         self._tokenizer = tokenizer
         self._lower = bool(form["normalizer"]["lowercase"])
-        self._reserved = tuple(token["content"].lower() for token in form["added_tokens"])
+        reserved = (re.escape(token["content"].lower()) for token in form["added_tokens"])
+        self._reserved = re.compile("|".join(reserved) or NEVER)
         body = self._split(PROBE)
         whole = tokenizer.encode(PROBE).ids
         start = whole.index(body[0])
@@ -54,7 +56,7 @@ class WordPieces:
         if not text.isascii() or REMOVED.search(text):
             return None
         lower = text.lower()
-        if any(token in lower for token in self._reserved):
+        if self._reserved.search(lower):
             return None
         body: list[int] = []
         for word in PIECES.findall(lower if self._lower else text):
