@@ -18,13 +18,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from openvino import PartialShape
 from openvino import opset13 as ops
 
 from services.backends import shapes
-from services.backends.exported import HIDDEN, MASK, NEXT_HIDDEN
+from services.backends.exported import HIDDEN, IDS, MASK, NEXT_HIDDEN, TYPES
 
 # Inputs of a packed stage. PLACES (N,): where each packed token stands in the padded rows, counted
-# through.  ORDER (B, T): which packed token stands at each place; any, where that is padding.
+# through.  ORDER (B, T): which packed token stands at each place; the row's last, where that is
+# padding.
 PLACES, ORDER = "places", "order"
 
 Key: TypeAlias = tuple[str, int]
@@ -36,6 +38,8 @@ ELEMENTWISE = {"Add", "Subtract", "Multiply", "Divide", "Power", "SquaredDiffere
 ALONG_LAST = {"MVN", "ReduceMean"}
 # To bring a token from one form to the other costs about as much as so many sums of its numbers.
 WORTH_PACKING = 64
+# What shapes are inferred for, to tell tokens from other things of which there are any number.
+ROWS, TOKENS = 5, 23
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Packing:
         places = np.zeros(shapes.packed(tokens), dtype=np.int32)
         places[:tokens] = np.flatnonzero(along < width[:, None])
         order = np.zeros(shape, dtype=np.int32)
-        order[: len(lengths)] = np.minimum(first[:, None] + along, tokens - 1)
+        order[: len(lengths)] = first[:, None] + np.minimum(along, width[:, None] - 1)
         return cls(tokens, places, order)
 
 
@@ -81,11 +85,18 @@ def pack(model: Any) -> int:
 class _Rewriting:
     """One pass over a graph, inputs first. Whatever is not known to work token by token gets its
     inputs in padded rows, so that an operation nobody thought of costs time, never correctness.
+
+    One thing is taken for granted: what padding is made for a sum over tokens (zeros) is made right
+    before it, with nothing between that is worth packing.
     """
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        self._standing = _standing(model)
         self._gap = 0
+        # Hidden states pass from stage to stage without padding between rows.
+        ports = [port.get_tensor().get_names() for port in (*model.inputs, *model.outputs)]
+        self._keeps_gaps = not any({HIDDEN, NEXT_HIDDEN} & names for names in ports)
         self._fixed: dict[str, bool] = {}
         self._knows_padding: set[str] = set()
         # Which outputs are packed, and along which dimension.
@@ -110,6 +121,7 @@ class _Rewriting:
         names = parameter.output(0).get_tensor().get_names()
         if HIDDEN in names:
             self._along[_key(parameter.output(0))] = 1
+            parameter.set_partial_shape(PartialShape([1, *list(parameter.get_partial_shape())[1:]]))
         if MASK in names:
             self._knows_padding.add(parameter.get_name())
 
@@ -140,7 +152,7 @@ class _Rewriting:
             if (
                 len(known) <= 1
                 and self._works_along(node, along)
-                and all(_is_padded(source, along) for source in missing)
+                and all(self._may_be_packed(source, along) for source in missing)
                 and (self._may_join(node, missing) if known else self._is_worth_it(node))
             ):
                 return along
@@ -150,13 +162,28 @@ class _Rewriting:
         """Whether padded rows may be packed to meet packed tokens in a node.
 
         Not where their padding says something, such as zeros of what is summed up later: packed it
-        is lost. What a convolution reads has padding between its rows.
+        is lost. What a convolution reads has padding between its rows, which keeps it.
         """
         told = any(source.get_node().get_name() in self._knows_padding for source in rows)
-        return not told or _leads_to(node, "Convolution")
+        return not told or self._has_gaps(node)
+
+    def _has_gaps(self, node: Any) -> bool:
+        """Whether a convolution reads end to end what a node gives, perhaps rounded or turned."""
+        return any(
+            (_reach(reader) > 0 and self._works_along(reader, 2))
+            or (_hands_on(reader) and self._has_gaps(reader))
+            for reader in _readers(node)
+        )
+
+    def _may_be_packed(self, rows: Any, along: int) -> bool:
+        """Whether it has the form of padded rows, (B, T, F) or (B, F, T), with F known."""
+        stands = self._standing.get(_key(rows)) == along
+        return stands and bool(rows.get_partial_shape()[3 - along].is_static)
 
     def _works_along(self, node: Any, along: int) -> bool:
         """Whether a node works token by token, or nearly so, on tokens along a dimension."""
+        if self._standing.get(_key(node.output(0))) != (3 - along if _turns(node) else along):
+            return False  # it gives more of them or fewer, or something else
         kind = node.get_type_name()
         if kind in ALONG_LAST:
             axes = node.input(1).get_source_output().get_node()
@@ -166,7 +193,8 @@ class _Rewriting:
             turned = bool(node.get_attributes()["transpose_a"])
             return self._multiplies_by_fixed(node, rank=2) and along == 1 + turned
         if kind == "Convolution":
-            return self._multiplies_by_fixed(node, rank=3) and along == 2 and _reach(node) >= 0
+            fits = _reach(node) == 0 or (_reach(node) > 0 and self._keeps_gaps)
+            return self._multiplies_by_fixed(node, rank=3) and along == 2 and fits
         return kind in ELEMENTWISE or (kind == "Transpose" and _turns(node))
 
     def _multiplies_by_fixed(self, node: Any, rank: int) -> bool:
@@ -225,14 +253,28 @@ def _key(output: Any) -> Key:
     return output.get_node().get_name(), output.get_index()
 
 
-def _is_padded(output: Any, along: int) -> bool:
-    """Whether it has the form of padded rows, (B, T, F) or (B, F, T): only F is known."""
-    shape = output.get_partial_shape()
-    return bool(
-        shape.rank.is_static
-        and len(shape) == 3
-        and [shape[i].is_dynamic for i in (0, along, 3 - along)] == [True, True, False]
-    )
+def _standing(model: Any) -> dict[Key, int]:
+    """Along which dimension tokens stand, 1 or 2, in every output of the form of padded rows."""
+    given = [(parameter, parameter.get_partial_shape()) for parameter in model.get_parameters()]
+    for parameter, shape in given:
+        if parameter.output(0).get_tensor().get_names() & {IDS, MASK, TYPES, HIDDEN}:
+            parameter.set_partial_shape(PartialShape([ROWS, TOKENS, *list(shape)[2:]]))
+    model.validate_nodes_and_infer_types()
+    outputs = [output for node in model.get_ops() for output in node.outputs()]
+    inferred = [output.get_partial_shape() for output in outputs]
+    for parameter, shape in given:
+        parameter.set_partial_shape(shape)
+    model.validate_nodes_and_infer_types()
+    return {
+        _key(output): along
+        for output, shape in zip(outputs, inferred, strict=True)
+        for along in (1, 2)
+        if shape.rank == 3
+        and shape[0] == ROWS
+        and shape[along] == TOKENS
+        # Numbers that are the same whatever the batch happen to be these.
+        and output.get_partial_shape()[along].is_dynamic
+    }
 
 
 def _turns(node: Any) -> bool:
@@ -256,29 +298,20 @@ def _readers(node: Any) -> list[Any]:
     return [port.get_node() for port in node.output(0).get_target_inputs()]
 
 
-def _leads_to(node: Any, kind: str) -> bool:
-    """Whether an operation of a kind reads what a node gives, perhaps rounded or turned."""
-    return any(
-        reader.get_type_name() == kind or (_hands_on(reader) and _leads_to(reader, kind))
-        for reader in _readers(node)
-    )
-
-
 def _turned(output: Any) -> Any:
     return ops.transpose(output, np.array([0, 2, 1]))
 
 
 def _reach(node: Any) -> int:
-    """How many neighbours on each side a convolution looks at, which keeps the number of tokens; -1
-    for one that does not. 0 for any other node.
+    """How many neighbours on each side a convolution looks at, where it gives as many tokens as it
+    reads; -1 for one that looks further, or to one side. 0 for any other node.
     """
     if node.get_type_name() != "Convolution":
         return 0
     given = node.get_attributes()
     before, behind = list(given["pads_begin"]), list(given["pads_end"])
-    kernel = node.input(1).get_partial_shape()[2].get_length()
     plain = list(given["strides"]) == list(given["dilations"]) == [1]
-    return before[0] if plain and before == behind == [(kernel - 1) // 2] else -1
+    return before[0] if plain and before == behind else -1
 
 
 def _parameter(name: str, shape: list[int]) -> Any:

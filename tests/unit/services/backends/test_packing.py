@@ -1,0 +1,339 @@
+"""Packed stages: every row has the numbers that it has alone, unpacked."""
+
+import numpy as np
+import openvino
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from openvino import opset13 as ops
+
+from services.backends import shapes
+from services.backends.exported import IDS, LOGITS, MASK, POOLED
+from services.backends.openvino_backend import OpenVinoBackend
+from services.backends.packing import ORDER, PLACES, WORTH_PACKING, Packing, pack
+from services.backends.rows import padded
+from services.backends.tokenizing import TextEncoder
+from services.backends.torch_backend import TorchBackend
+from services.models import student_kinds
+from services.models.multi_exit import MultiExitClassifier, MultiExitConfig
+from services.models.storage import save_weights
+from services.models.student import StudentConfig
+from tests.support import encoders, tiers
+from tests.support.backends import all_exits, begin
+from training.openvino_export import export_fp32
+from training.openvino_graphs import compiled, converted
+
+WIDTH = WORTH_PACKING
+VOCABULARY = len(tiers.SPECIAL) + len(tiers.WORDS)
+RAGGED = ([9, 1, 4], [1], [3, 3, 12, 2, 1])
+
+lengths_of_rows = st.lists(st.integers(1, 20), min_size=1, max_size=9).map(np.array)
+gaps = st.integers(0, 3)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return TextEncoder.of(tiers.make_tokenizer(), tiers.MAX_TOKENS)
+
+
+# The two forms.
+
+
+def packing(lengths, gap):
+    shape = shapes.next_up(len(lengths), int(lengths.max()) + gap, 0)
+    return Packing.of(lengths, shape, gap), shape
+
+
+@given(lengths_of_rows, gaps)
+def test_a_token_is_found_in_both_forms(lengths, gap):
+    packed, (_, wide) = packing(lengths, gap)
+    for row, length in enumerate(lengths):
+        for token in range(length):
+            assert packed.places[packed.order[row, token]] == row * wide + token
+
+
+@given(lengths_of_rows, st.integers(1, 3))
+def test_between_rows_stands_their_own_padding(lengths, gap):
+    packed, (_, wide) = packing(lengths, gap)
+    behind = np.setdiff1d(packed.places[: packed.tokens], own_places(lengths, wide))
+    assert len(behind) == gap * len(lengths)
+    assert (behind % wide >= lengths[behind // wide]).all()
+    # In order, so that what a convolution sees behind a row is padding.
+    assert (np.diff(packed.places[: packed.tokens]) > 0).all()
+
+
+@given(lengths_of_rows, gaps)
+def test_padding_is_read_from_the_row_itself(lengths, gap):
+    """Never from its neighbours; from its padding, where that stands behind it."""
+    packed, (_, wide) = packing(lengths, gap)
+    for row, length in enumerate(lengths):
+        places = packed.places[packed.order[row, length:]]
+        assert (places // wide == row).all()
+        assert (places % wide >= (length if gap else length - 1)).all()
+
+
+@given(lengths_of_rows, gaps)
+def test_nothing_is_read_that_is_not_there(lengths, gap):
+    packed, (rows, wide) = packing(lengths, gap)
+    assert packed.tokens == lengths.sum() + gap * len(lengths) <= len(packed.places)
+    assert packed.places.min() >= 0
+    assert packed.places.max() < rows * wide
+    assert packed.order.min() >= 0
+    assert packed.order.max() < packed.tokens
+
+
+def own_places(lengths, wide):
+    return np.concatenate([row * wide + np.arange(n) for row, n in enumerate(lengths)])
+
+
+# Networks.
+
+
+def made(kind):
+    torch.manual_seed(3)
+    if isinstance(kind, dict):
+        sizes = StudentConfig(VOCABULARY, 3, embedding=WIDTH, width=WIDTH + 32, **kind)
+        return student_kinds.make(sizes).eval()
+    name, pooling = kind
+    sizes = {"hidden_size": WIDTH, "intermediate_size": 2 * WIDTH, "num_hidden_layers": 3}
+    encoder = encoders.make(name, vocab_size=VOCABULARY, initializer_range=0.1, **sizes)
+    return MultiExitClassifier(encoder, MultiExitConfig((1, 3), 3, pooling)).eval()
+
+
+NETWORKS = {
+    "static": {"kind": "static"},
+    "static for pairs": {"kind": "static", "pairs": True},
+    "conv": {"kind": "conv"},
+    "conv for pairs": {"kind": "conv", "pairs": True, "kernel": 5},
+    "bert": ("bert", "attention"),
+    "with gates": ("eurobert", "cls"),
+    "with a convolution": ("deberta-v2-xlarge", "mean"),
+}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def served(request, encoder, tmp_path_factory):
+    """A network run by OpenVINO, and by PyTorch."""
+    home = tmp_path_factory.mktemp("served")
+    network = made(NETWORKS[request.param])
+    save_weights(network, home / "weights", "fp32")
+    export_fp32(network, encoder, home / "stages")
+    found = OpenVinoBackend(
+        home / "stages",
+        network.stages,
+        encoder,
+        precision="fp32",
+        weights=home / "weights",
+        threads=1,
+    )
+    found.prepare()
+    return found, TorchBackend(network, encoder)
+
+
+def texts(lengths):
+    words = np.random.default_rng(sum(lengths)).permutation(tiers.WORDS)
+    return [" ".join(words[number : number + length]) for number, length in enumerate(lengths)]
+
+
+def alone(backend, stage, batch):
+    return [all_exits(backend, [text])[stage, 0] for text in batch]
+
+
+def test_rows_of_several_batches_have_the_logits_of_pytorch_alone(served):
+    found, plain = served
+    rows = []
+    for batch in [texts(lengths) for lengths in (*RAGGED, [30, 1])]:
+        states, logits = found.run_stage(0, begin(found, batch))
+        np.testing.assert_allclose(logits, alone(plain, 0, batch), atol=1e-4)
+        rows += zip(batch, states, strict=True)
+    batch, states = zip(*rows[1::2], strict=True)
+    for stage in range(1, found.stages):
+        states, logits = found.run_stage(stage, states)
+        np.testing.assert_allclose(logits, alone(plain, stage, batch), atol=1e-4)
+
+
+def test_all_of_a_transformer_that_is_dense_reads_packed_tokens(encoder):
+    for model in converted(made(("bert", "mean")), encoder):
+        layers = len(of_kind(model, "ScaledDotProductAttention"))
+        assert pack(model) == 0
+        dense = [
+            node
+            for node in of_kind(model, "MatMul")
+            if len(node.output(0).get_partial_shape()) == 3
+        ]
+        assert len(dense) == 6 * layers
+        assert all(is_packed(node, 1) for node in dense)
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+def test_the_convolutions_of_a_student_read_packed_tokens_with_padding_between(encoder, kernel):
+    (model,) = converted(made({"kind": "conv", "kernel": kernel}), encoder)
+    assert pack(model) == kernel // 2
+    convolutions = of_kind(model, "Convolution")
+    assert len(convolutions) == 2
+    assert all(is_packed(node, 2) for node in convolutions)
+
+
+def test_a_graph_with_nothing_dense_stays_as_it_is(encoder):
+    (model,) = converted(made({"kind": "static"}), encoder)
+    before = [(node.get_name(), node.get_type_name()) for node in model.get_ordered_ops()]
+    assert pack(model) == 0
+    assert [(n.get_name(), n.get_type_name()) for n in model.get_ordered_ops()] == before
+
+
+def of_kind(model, kind):
+    return [node for node in model.get_ordered_ops() if node.get_type_name() == kind]
+
+
+def is_packed(node, along):
+    """Whether it reads tokens of all rows end to end, as one row."""
+    shape = node.input(0).get_partial_shape()
+    return shape[0] == 1 and shape[along].is_dynamic
+
+
+# Sketches of graphs that ask for trouble.
+
+
+def constant(*shape):
+    values = np.random.default_rng(sum(shape)).normal(size=shape) / 8
+    return ops.constant(values.astype(np.float32))
+
+
+def dense(rows):
+    return ops.matmul(rows, constant(WIDTH, WIDTH), False, False)
+
+
+def turned(rows, *order):
+    return ops.transpose(rows, np.array(order))
+
+
+def convolved(rows, kernel, pad):
+    upright = turned(rows, 0, 2, 1)
+    found = ops.convolution(upright, constant(WIDTH, WIDTH, kernel), [1], [pad], [pad], [1])
+    return turned(found, 0, 2, 1)
+
+
+def total(rows, *axes):
+    return ops.reduce_sum(rows, np.array(axes), False)
+
+
+def cut(rows, begin, step):
+    wide = np.iinfo(np.int64).max
+    given = [np.array([number]) for number in (begin, wide, step, 1)]
+    return ops.slice(rows, *given)
+
+
+def zeros_are_summed(rows, mask, pooled):
+    return total(ops.multiply(dense(rows), mask), 1)
+
+
+def zeros_are_summed_and_convolved(rows, mask, pooled):
+    own = ops.multiply(dense(rows), mask)
+    return total(ops.add(own, ops.multiply(convolved(own, 3, 1), mask)), 1)
+
+
+def zeros_are_summed_and_convolved_one_by_one(rows, mask, pooled):
+    own = ops.multiply(dense(rows), mask)
+    return total(ops.add(own, ops.multiply(convolved(own, 1, 0), mask)), 1)
+
+
+def convolved_twice(rows, mask, pooled):
+    wide = ops.gelu(convolved(ops.multiply(rows, mask), 5, 2), "erf")
+    return total(ops.multiply(convolved(ops.multiply(wide, mask), 5, 2), mask), 1)
+
+
+def convolved_between(rows, mask, pooled):
+    """One number less than tokens."""
+    found = convolved(ops.multiply(dense(rows), mask), 2, 0)
+    return total(ops.multiply(found, cut(mask, 1, 1)), 1)
+
+
+def tokens_come_first(rows, mask, pooled):
+    """As in XLNet: (T, B, F)."""
+    return total(ops.multiply(dense(turned(rows, 1, 0, 2)), turned(mask, 1, 0, 2)), 0)
+
+
+def every_second_token(rows, mask, pooled):
+    return total(ops.multiply(dense(cut(rows, 0, 2)), cut(mask, 0, 2)), 1)
+
+
+def twice_by_a_constant(rows, mask, pooled):
+    twice = ops.multiply(dense(rows), constant(2, 1, 1, 1))
+    return total(ops.multiply(twice, mask), 0, 2)
+
+
+def states_pooled_so_far(rows, mask, pooled):
+    """They are as little known as tokens: (B, D, F)."""
+    return ops.add(total(ops.multiply(rows, mask), 1), total(dense(pooled), 1))
+
+
+def tokens_meet_a_state_of_their_row(rows, mask, pooled):
+    state = ops.reduce_sum(pooled, np.array([1]), True)
+    return total(ops.multiply(ops.add(dense(rows), state), mask), 1)
+
+
+SKETCHES = [
+    zeros_are_summed,
+    zeros_are_summed_and_convolved,
+    zeros_are_summed_and_convolved_one_by_one,
+    convolved_twice,
+    convolved_between,
+    tokens_come_first,
+    every_second_token,
+    twice_by_a_constant,
+    states_pooled_so_far,
+    tokens_meet_a_state_of_their_row,
+]
+
+
+def stage(build):
+    """The graph of a stage that embeds tokens; padding is no zeros."""
+    ids, mask, pooled = (
+        named(ops.parameter([-1, -1], np.int64), IDS),
+        named(ops.parameter([-1, -1], np.int64), MASK),
+        named(ops.parameter([-1, -1, WIDTH], np.float32), POOLED),
+    )
+    rows = ops.gather(constant(VOCABULARY, WIDTH), ids, np.int64(0))
+    own = ops.unsqueeze(ops.convert(mask, "f32"), np.int64(2))
+    logits = named(build(rows, own, pooled), LOGITS)
+    return openvino.Model([ops.result(logits)], [ids, mask, pooled])
+
+
+def named(node, name):
+    node.output(0).get_tensor().set_names({name})
+    return node
+
+
+def inputs(rows, pooled, gap):
+    lengths = np.array([len(row) for row in rows])
+    packed, shape = packing(lengths, gap)
+    return {
+        IDS: shapes.filled(padded(rows, 0), shape),
+        MASK: shapes.mask(lengths, shape),
+        POOLED: shapes.filled(pooled, shape[:1]),
+        PLACES: packed.places,
+        ORDER: packed.order,
+    }
+
+
+def answers(run, rows, pooled, gap=0):
+    wanted = {port.get_any_name() for port in run.inputs}
+    given = {n: array for n, array in inputs(rows, pooled, gap).items() if n in wanted}
+    return run(given)[LOGITS][: len(rows)]
+
+
+@pytest.mark.parametrize("sketch", SKETCHES, ids=lambda sketch: sketch.__name__)
+def test_a_packed_row_is_what_it_is_unpacked_and_alone(sketch):
+    model = stage(sketch)
+    plain = compiled(model)
+    gap = pack(model)
+    packed = compiled(model)
+    for lengths in RAGGED:
+        rng = np.random.default_rng(len(lengths))
+        rows = [rng.integers(1, VOCABULARY, size=length) for length in lengths]
+        pooled = rng.normal(size=(len(rows), 3, WIDTH)).astype(np.float32)
+        wanted = [
+            answers(plain, [row], own[None])[0] for row, own in zip(rows, pooled, strict=True)
+        ]
+        np.testing.assert_allclose(answers(packed, rows, pooled, gap), wanted, atol=1e-4)
