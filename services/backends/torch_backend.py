@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from services.backends import rows as batching
 from services.backends import shapes
 from services.backends.base import Backend, Encoded, Text
 from services.backends.recorded import RecordedStages, Recorder, cuda_recorder, fitted
-from services.backends.rows import Batch, RowInBatch
 from services.backends.tokenizing import TextEncoder
-from services.models.staged import RowStates, StagedNetwork
+from services.backends.torch_rows import Batch, TorchRow, gather
+from services.models.staged import StagedNetwork
 
-TorchRow: TypeAlias = RowInBatch[Tensor]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -84,7 +81,7 @@ class TorchBackend(Backend[TorchRow]):
         batch = self._encoder.batch(rows)
         types = None if batch.type_ids is None else self._tensor(batch.type_ids)
         states = self._network.embed(self._tensor(batch.ids), self._tensor(batch.mask), types)
-        return _batch(states, batch.lengths).rows()
+        return Batch(states, batch.lengths).rows()
 
     def shape(self, rows: int, tokens: int) -> tuple[int, int]:
         """One of the few that stages are recorded in; as it is where none are."""
@@ -97,39 +94,14 @@ class TorchBackend(Backend[TorchRow]):
         self, stage: int, rows: Sequence[TorchRow]
     ) -> tuple[list[TorchRow], NDArray[np.float32]]:
         """Bring the rows together, without copies where they already are, and run the stage."""
-        batch = batching.gather(rows, TensorRows())
-        states = RowStates(*batch.by_token, *batch.by_row)
+        batch = gather(rows)
         if self._recorded is None:
-            states, logits = self._network.run_stage(stage, states)
+            states, logits = self._network.run_stage(stage, batch.states)
         else:
             shape = self.shape(len(rows), int(batch.lengths.max()))
-            states, logits = self._recorded.run_stage(stage, fitted(states, shape))
+            states, logits = self._recorded.run_stage(stage, fitted(batch.states, shape))
         lengths = self._network.lengths_after(stage, torch.from_numpy(batch.lengths)).numpy()
-        return _batch(states, lengths).rows(), logits[: len(rows)].float().cpu().numpy()
+        return Batch(states, lengths).rows(), logits[: len(rows)].float().cpu().numpy()
 
     def _tensor(self, array: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(array).to(self._device)
-
-
-class TensorRows:
-    """Selecting, joining and padding of PyTorch's tensors."""
-
-    def take(self, array: Tensor, rows: Sequence[int]) -> Tensor:
-        """Some rows of a tensor."""
-        return array.index_select(0, torch.tensor(rows, device=array.device))
-
-    def join(self, arrays: Sequence[Tensor]) -> Tensor:
-        """The rows of several tensors."""
-        return torch.cat(tuple(arrays))
-
-    def widen(self, array: Tensor, tokens: int) -> Tensor:
-        """Zeros on the right; masked, so that they never count."""
-        missing = tokens - array.shape[1]
-        if missing == 0:
-            return array
-        padding = array.new_zeros(array.shape[0], missing, *array.shape[2:])
-        return torch.cat([array, padding], dim=1)
-
-
-def _batch(states: RowStates, lengths: NDArray[np.int64]) -> Batch[Tensor]:
-    return Batch((states.hidden, states.attention_mask), (states.pooled,), lengths)

@@ -72,7 +72,7 @@ def test_stages_reach_hugging_faces_own_hidden_states(classifier: MultiExitClass
     for stage, depth in enumerate(classifier.config.exits):
         rows, _ = backend.run_stage(stage, rows)
         for row, ids in zip(rows, TEXTS, strict=False):
-            found = row.batch.by_token[0][row.index, : len(ids)]
+            found = row.batch.states.hidden[row.index, : len(ids)]
             if depth == 4:
                 found = family.readable(classifier.encoder, found)
             expected = hugging_faces(classifier, ids)[depth]

@@ -56,7 +56,7 @@ def test_lengths_on_the_host_are_those_of_the_network(network, precision):
     for stage in range(backend.stages):
         rows, _ = backend.run_stage(stage, rows)
         batch = rows[0].batch
-        hidden, mask = batch.by_token
-        assert mask.sum(dim=1).tolist() == batch.lengths.tolist()
-        assert hidden.shape[1] == batch.lengths.max()
+        states = batch.states
+        assert states.attention_mask.sum(dim=1).tolist() == batch.lengths.tolist()
+        assert states.hidden.shape[1] == batch.lengths.max()
     assert batch.lengths.tolist() == [2, 5, 3]

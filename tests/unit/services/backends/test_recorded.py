@@ -78,9 +78,9 @@ def test_a_shape_is_recorded_once_per_stage(backend):
 
 def test_what_a_replay_gave_is_not_overwritten_by_the_next_one(replayed):
     states, _ = replayed.run_stage(0, begin(replayed, ["w1 w2", "w3 w4"]))
-    before = states[0].batch.by_token[0].clone()
+    before = states[0].batch.states.hidden.clone()
     replayed.run_stage(0, begin(replayed, ["w5 w6", "w7 w8"]))
-    assert (states[0].batch.by_token[0] == before).all()
+    assert (states[0].batch.states.hidden == before).all()
 
 
 def test_a_network_that_cannot_be_recorded_runs_as_it_is(backend, caplog):

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertConfig, BertForSequenceClassification
 
-from services.backends.rows import gather
-from services.backends.torch_backend import TensorRows, TorchBackend, TorchRow
+from services.backends.torch_backend import TorchBackend
+from services.backends.torch_rows import TorchRow, gather
 from services.models import student_kinds
 from services.models.sequence_classifier import SequenceClassifier
 from services.models.student import StudentConfig
@@ -44,15 +44,14 @@ def test_rows_of_several_batches_go_on_as_if_alone(backend, first, second, data)
 
 def test_same_rows_in_the_same_order_are_not_copied(backend):
     states, _ = backend.run_stage(0, begin(backend, ["w1", "w2 w3"]))
-    assert gather(states, TensorRows()) is states[0].batch
+    assert gather(states) is states[0].batch
 
 
 def test_survivors_leave_the_padding_of_the_others_behind(backend):
     states, _ = backend.run_stage(0, begin(backend, ["w1", "w2 " * 15, "w3 w4"]))
-    kept = gather([states[0], states[2]], TensorRows())
-    hidden, mask = kept.by_token
-    assert hidden.shape == (2, 4, 32)
-    assert mask.sum(dim=1).tolist() == kept.lengths.tolist() == [3, 4]
+    kept = gather([states[0], states[2]])
+    assert kept.states.hidden.shape == (2, 4, 32)
+    assert kept.states.attention_mask.sum(dim=1).tolist() == kept.lengths.tolist() == [3, 4]
 
 
 def test_threads_are_set_on_the_thread_that_computes(backend):
@@ -88,8 +87,7 @@ def test_in_bf16_rows_are_near_what_they_are_in_fp32_alone(in_bf16, backend, bat
 
 def test_bf16_is_computed_in_bf16_and_leaves_the_network_as_it_was(in_bf16, backend, network):
     batch = ["w1 w2 w3", "w4"]
-    hidden, _ = begin(in_bf16, batch)[0].batch.by_token
-    assert hidden.dtype is torch.bfloat16
+    assert begin(in_bf16, batch)[0].batch.states.hidden.dtype is torch.bfloat16
     logits = all_exits(in_bf16, batch)
     assert logits.dtype == np.float32
     assert not np.allclose(logits, all_exits(backend, batch), atol=1e-5)
