@@ -66,6 +66,15 @@ def test_replayed_rows_of_several_batches_go_on_as_if_alone(replayed, backend, f
     np.testing.assert_allclose(last, [exits[2] for exits in whole[::2]], atol=1e-4)
 
 
+def test_rows_that_filled_a_batch_up_do_not_go_on_with_another(replayed, backend):
+    batches = [f"w{number} w1" for number in range(9)], ["w20 w21 w22"]
+    states = [replayed.run_stage(0, begin(replayed, batch))[0] for batch in batches]
+    assert len(states[0][0].batch.states.hidden) > len(batches[0])
+    _, logits = replayed.run_stage(1, [*states[0], *states[1]])
+    wanted = np.concatenate([all_exits(backend, batch)[1] for batch in batches])
+    np.testing.assert_allclose(logits, wanted, atol=1e-4)
+
+
 def test_a_shape_is_recorded_once_per_stage(backend):
     tape = Tape()
     replayed = recorded_by(tape, backend)
