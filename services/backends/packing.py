@@ -14,22 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from openvino import PartialShape
 from openvino import opset13 as ops
 
-from services.backends import shapes
-from services.backends.exported import HIDDEN, IDS, MASK, NEXT_HIDDEN, TYPES
+from services.backends import graphs, shapes
+from services.backends.exported import HIDDEN, MASK, NEXT_HIDDEN
+from services.backends.graphs import Key
 
 # Inputs of a packed stage. PLACES (N,): where each packed token stands in the padded rows, counted
 # through.  ORDER (B, T): which packed token stands at each place; the row's last, where that is
 # padding.
 PLACES, ORDER = "places", "order"
-
-Key: TypeAlias = tuple[str, int]
 
 # What changes each number by itself, and what looks along the last dimension only.
 ELEMENTWISE = {"Add", "Subtract", "Multiply", "Divide", "Power", "SquaredDifference"} | {
@@ -38,8 +37,6 @@ ELEMENTWISE = {"Add", "Subtract", "Multiply", "Divide", "Power", "SquaredDiffere
 ALONG_LAST = {"MVN", "ReduceMean"}
 # To bring a token from one form to the other costs about as much as so many sums of its numbers.
 WORTH_PACKING = 64
-# What shapes are inferred for, to tell tokens from other things of which there are any number.
-ROWS, TOKENS = 5, 23
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +89,7 @@ class _Rewriting:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._standing = _standing(model)
+        self._standing = graphs.standing(model)
         self._gap = 0
         # Hidden states pass from stage to stage without padding between rows.
         ports = [port.get_tensor().get_names() for port in (*model.inputs, *model.outputs)]
@@ -103,8 +100,8 @@ class _Rewriting:
         self._along: dict[Key, int] = {}
         self._packed: dict[tuple[Key, int], Any] = {}
         self._padded: dict[Key, Any] = {}
-        self._places = _parameter(PLACES, [-1])
-        self._order = _parameter(ORDER, [-1, -1])
+        self._places = graphs.parameter(PLACES, [-1])
+        self._order = graphs.parameter(ORDER, [-1, -1])
 
     def run(self) -> int:
         for node in self._model.get_ordered_ops():
@@ -120,7 +117,7 @@ class _Rewriting:
     def _begin(self, parameter: Any) -> None:
         names = parameter.output(0).get_tensor().get_names()
         if HIDDEN in names:
-            self._along[_key(parameter.output(0))] = 1
+            self._along[graphs.key(parameter.output(0))] = 1
             parameter.set_partial_shape(PartialShape([1, *list(parameter.get_partial_shape())[1:]]))
         if MASK in names:
             self._knows_padding.add(parameter.get_name())
@@ -133,22 +130,22 @@ class _Rewriting:
             self._knows_padding.add(node.get_name())
         along = self._read_along(node, sources)
         for port, source in zip(ports, sources, strict=True):
-            already = self._along.get(_key(source))
+            already = self._along.get(graphs.key(source))
             if along is not None and already is None:
                 port.replace_source_output(self._end_to_end(source, along))
             elif along is None and already is not None:
                 port.replace_source_output(self._side_by_side(source, already))
         if along is not None:
-            self._along[_key(node.output(0))] = 3 - along if _turns(node) else along
-            self._gap = max(self._gap, _reach(node))
+            self._along[graphs.key(node.output(0))] = 3 - along if graphs.turns(node) else along
+            self._gap = max(self._gap, graphs.reach(node))
 
     def _read_along(self, node: Any, sources: Sequence[Any]) -> int | None:
         """Along which dimension a node is to read packed tokens; None: it reads padded rows."""
         if node.get_type_name() == "Result":
             return 1 if NEXT_HIDDEN in sources[0].get_tensor().get_names() else None
-        known = {self._along[_key(s)] for s in sources if _key(s) in self._along}
+        known = {self._along[graphs.key(s)] for s in sources if graphs.key(s) in self._along}
         for along in known or {1, 2}:
-            missing = [s for s in sources if _key(s) not in self._along]
+            missing = [s for s in sources if graphs.key(s) not in self._along]
             if (
                 len(known) <= 1
                 and self._works_along(node, along)
@@ -170,19 +167,21 @@ class _Rewriting:
     def _has_gaps(self, node: Any) -> bool:
         """Whether a convolution reads end to end what a node gives, perhaps rounded or turned."""
         return any(
-            (_reach(reader) > 0 and self._works_along(reader, 2))
-            or (_hands_on(reader) and self._has_gaps(reader))
-            for reader in _readers(node)
+            (graphs.reach(reader) > 0 and self._works_along(reader, 2))
+            or (graphs.hands_on(reader) and self._has_gaps(reader))
+            for reader in graphs.readers(node)
         )
 
     def _may_be_packed(self, rows: Any, along: int) -> bool:
         """Whether it has the form of padded rows, (B, T, F) or (B, F, T), with F known."""
-        stands = self._standing.get(_key(rows)) == along
+        stands = self._standing.get(graphs.key(rows)) == along
         return stands and bool(rows.get_partial_shape()[3 - along].is_static)
 
     def _works_along(self, node: Any, along: int) -> bool:
         """Whether a node works token by token, or nearly so, on tokens along a dimension."""
-        if self._standing.get(_key(node.output(0))) != (3 - along if _turns(node) else along):
+        if self._standing.get(graphs.key(node.output(0))) != (
+            3 - along if graphs.turns(node) else along
+        ):
             return False  # it gives more of them or fewer, or something else
         kind = node.get_type_name()
         if kind in ALONG_LAST:
@@ -193,9 +192,9 @@ class _Rewriting:
             turned = bool(node.get_attributes()["transpose_a"])
             return self._multiplies_by_fixed(node, rank=2) and along == 1 + turned
         if kind == "Convolution":
-            fits = _reach(node) == 0 or (_reach(node) > 0 and self._keeps_gaps)
+            fits = graphs.reach(node) == 0 or (graphs.reach(node) > 0 and self._keeps_gaps)
             return self._multiplies_by_fixed(node, rank=3) and along == 2 and fits
-        return kind in ELEMENTWISE or (kind == "Transpose" and _turns(node))
+        return kind in ELEMENTWISE or (kind == "Transpose" and graphs.turns(node))
 
     def _multiplies_by_fixed(self, node: Any, rank: int) -> bool:
         weights = node.input(1)
@@ -206,10 +205,10 @@ class _Rewriting:
         """Whether padded rows should be packed for a node: one that makes much of each token, or
         leads to such alone.
         """
-        if _hands_on(node):
-            return all(self._is_worth_it(reader) for reader in _readers(node))
+        if graphs.hands_on(node):
+            return all(self._is_worth_it(reader) for reader in graphs.readers(node))
         found = node.output(0).get_partial_shape()
-        if node.get_type_name() == "MatMul" and self._works_along(node, 1 + _turns(node)):
+        if node.get_type_name() == "MatMul" and self._works_along(node, 1 + graphs.turns(node)):
             width = found[2]
         elif node.get_type_name() == "Convolution" and self._works_along(node, 2):
             width = found[1]
@@ -229,92 +228,21 @@ class _Rewriting:
 
     def _end_to_end(self, rows: Any, along: int) -> Any:
         """Packed tokens (1, N, F) of padded rows (B, T, F), or (1, F, N) of (B, F, T)."""
-        key = _key(rows), along
+        key = graphs.key(rows), along
         if key not in self._packed:
             width = rows.get_partial_shape()[3 - along].get_length()
-            upright = _turned(rows) if along == 2 else rows
+            upright = graphs.turned(rows) if along == 2 else rows
             tokens = ops.reshape(upright, np.array([-1, width]), special_zero=False)
             found = ops.unsqueeze(ops.gather(tokens, self._places, np.int64(0)), np.int64(0))
-            self._packed[key] = (_turned(found) if along == 2 else found).output(0)
-            self._along[_key(self._packed[key])] = along
+            self._packed[key] = (graphs.turned(found) if along == 2 else found).output(0)
+            self._along[graphs.key(self._packed[key])] = along
         return self._packed[key]
 
     def _side_by_side(self, tokens: Any, along: int) -> Any:
         """Padded rows (B, T, F) of packed tokens (1, N, F), or (B, F, T) of (1, F, N)."""
-        key = _key(tokens)
+        key = graphs.key(tokens)
         if key not in self._padded:
-            plain = ops.squeeze(_turned(tokens) if along == 2 else tokens, np.array([0]))
+            plain = ops.squeeze(graphs.turned(tokens) if along == 2 else tokens, np.array([0]))
             found = ops.gather(plain, self._order, np.int64(0))
-            self._padded[key] = (_turned(found) if along == 2 else found).output(0)
+            self._padded[key] = (graphs.turned(found) if along == 2 else found).output(0)
         return self._padded[key]
-
-
-def _key(output: Any) -> Key:
-    return output.get_node().get_name(), output.get_index()
-
-
-def _standing(model: Any) -> dict[Key, int]:
-    """Along which dimension tokens stand, 1 or 2, in every output of the form of padded rows."""
-    given = [(parameter, parameter.get_partial_shape()) for parameter in model.get_parameters()]
-    for parameter, shape in given:
-        if parameter.output(0).get_tensor().get_names() & {IDS, MASK, TYPES, HIDDEN}:
-            parameter.set_partial_shape(PartialShape([ROWS, TOKENS, *list(shape)[2:]]))
-    model.validate_nodes_and_infer_types()
-    outputs = [output for node in model.get_ops() for output in node.outputs()]
-    inferred = [output.get_partial_shape() for output in outputs]
-    for parameter, shape in given:
-        parameter.set_partial_shape(shape)
-    model.validate_nodes_and_infer_types()
-    return {
-        _key(output): along
-        for output, shape in zip(outputs, inferred, strict=True)
-        for along in (1, 2)
-        if shape.rank == 3
-        and shape[0] == ROWS
-        and shape[along] == TOKENS
-        # Numbers that are the same whatever the batch happen to be these.
-        and output.get_partial_shape()[along].is_dynamic
-    }
-
-
-def _turns(node: Any) -> bool:
-    """Whether tokens stand along the other dimension behind a node."""
-    if node.get_type_name() == "MatMul":
-        return bool(node.get_attributes()["transpose_a"])
-    if node.get_type_name() != "Transpose":
-        return False
-    order = node.input(1).get_source_output().get_node()
-    return bool(order.get_type_name() == "Constant" and order.data.tolist() == [0, 2, 1])
-
-
-def _hands_on(node: Any) -> bool:
-    """Whether a node only rounds or turns tokens for others."""
-    return node.get_type_name() == "FakeQuantize" or (
-        node.get_type_name() == "Transpose" and _turns(node)
-    )
-
-
-def _readers(node: Any) -> list[Any]:
-    return [port.get_node() for port in node.output(0).get_target_inputs()]
-
-
-def _turned(output: Any) -> Any:
-    return ops.transpose(output, np.array([0, 2, 1]))
-
-
-def _reach(node: Any) -> int:
-    """How many neighbours on each side a convolution looks at, where it gives as many tokens as it
-    reads; -1 for one that looks further, or to one side. 0 for any other node.
-    """
-    if node.get_type_name() != "Convolution":
-        return 0
-    given = node.get_attributes()
-    before, behind = list(given["pads_begin"]), list(given["pads_end"])
-    plain = list(given["strides"]) == list(given["dilations"]) == [1]
-    return before[0] if plain and before == behind else -1
-
-
-def _parameter(name: str, shape: list[int]) -> Any:
-    found = ops.parameter(shape, np.int32)
-    found.output(0).get_tensor().set_names({name})
-    return found
