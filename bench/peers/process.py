@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from bench.peers.full_depth import PeerError
 
 PROC = Path("/proc")
 TICKS, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
-READY_SECONDS, STOP_SECONDS = 180.0, 20.0
+READY_SECONDS, STOP_SECONDS, LOOK_SECONDS = 180.0, 20.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +81,13 @@ def _end_of(log: Path) -> str:
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
+    """End a whole group: it is asked to, and killed where some of it goes on."""
     for signum in (signal.SIGINT, signal.SIGKILL):
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signum)
-        except ProcessLookupError:
-            return
-        try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
-        except TimeoutError:
-            continue
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+                while usage(process.pid).memory_bytes:  # noqa: ASYNC110 - of children it left
+                    await asyncio.sleep(LOOK_SECONDS)
+                return

@@ -8,10 +8,17 @@ from bench.peers import process
 from bench.peers.contenders import free_ports
 from bench.peers.full_depth import PeerError
 
-# Opens the port, and lets a child burn processor time.
+# Opens the port, and lets a child burn processor time, which takes its time to end.
 SERVER = """
 import socket, subprocess, sys, time
-burn = "import time\\nwhile time.process_time() < 0.5: pass\\ntime.sleep(60)"
+burn = '''
+import time
+try:
+    while time.process_time() < 0.5: pass
+    time.sleep(60)
+finally:
+    time.sleep(0.3)
+'''
 child = subprocess.Popen([sys.executable, "-c", burn])
 with socket.create_server(("127.0.0.1", int(sys.argv[1]))):
     time.sleep(60)
