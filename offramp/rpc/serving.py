@@ -146,7 +146,7 @@ def _server(**settings: Any) -> grpc.aio.Server:
     """A server that finds its methods by name only.
 
     One that knows them beforehand waits for a call of each of them at the same time, and begins to
-    wait anew on all of these for every call: a tenth of what a call costs.
+    wait anew on all of these for every call: with ten methods 5 to 7 % of a bare call (two runs).
     """
     server = grpc.aio.server(**settings)
     vars(server)["add_registered_method_handlers"] = lambda service, handlers: None
@@ -172,8 +172,7 @@ async def run(server: GrpcServer, *, on_hup: Callable[[], None] | None = None) -
 def collect_rarely() -> None:
     """Leave what is there by now, which stays, out of garbage collections, and have fewer of them.
 
-    A call makes some hundred objects, few of them in cycles: by default a collection would look at
-    all that are alive every few calls.
+    What a call makes is hardly ever in cycles, and a collection looks at all that is alive.
     """
     gc.collect()
     gc.freeze()
