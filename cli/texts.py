@@ -46,7 +46,9 @@ def from_file(path: Path, column: str | None, pair_column: str | None) -> Source
             raise typer.BadParameter(
                 f"{path} has no columns; name it .tsv, .csv or .jsonl, or leave --column out"
             )
-        return Source(_from_lines(path), sum(1 for _ in _from_lines(path)))
+        # A pipe can be read once only.
+        total = sum(1 for _ in _from_lines(path)) if path.is_file() else None
+        return Source(_from_lines(path), total)
     chosen = _columns(path, read, column, pair_column)
     return Source(_from_rows(path, read, *chosen), sum(1 for _ in _rows(path, read)))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
 
 import pytest
 import typer
@@ -21,6 +23,17 @@ def read(tmp_path, name, content, column=None, pair_column=None):
 
 def test_a_plain_file_has_a_text_per_line_without_blank_ones(tmp_path):
     assert read(tmp_path, "a.txt", "one\n\n  \ntwo \r\nthree") == ["one", "two ", "three"]
+
+
+def test_a_pipe_is_read_once_and_whole(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("one\n\ntwo\n",), daemon=True)
+    writer.start()
+    source = texts.from_file(pipe, None, None)
+    assert source.total is None
+    assert list(source.texts) == ["one", "two"]
+    writer.join()
 
 
 def test_tabs_and_quotes_in_a_tsv_are_taken_as_they_are(tmp_path):
