@@ -30,8 +30,8 @@ from offramp.client import AsyncClient, Override
 from offramp.decision.calibration import expected_calibration_error
 from offramp.decision.confidence import Measure
 from offramp.decision.frontier import Frontier
-from training.card import TRAINING
 from training.data import read_labelled
+from training.provenance import TRAINING
 
 SPEEDUPS = (1.5, 2, 3, 4, 5, 6, 8, 10, 12, 16)
 FULL_DEPTH = Override(full_depth=True)

@@ -24,7 +24,7 @@ from services.models.flops import exit_flops
 from services.models.loading import TierModel, load_tier, save_tier
 from services.models.multi_exit import MultiExitClassifier
 from services.models.staged import StagedNetwork
-from training import calibrate, card, export, finished, identity, precisions, target
+from training import calibrate, card, export, finished, identity, precisions, provenance, target
 from training.calibrate import Calibrated
 from training.choose import Choice
 from training.data import LabelledTexts
@@ -78,8 +78,9 @@ def write(settings: TrainSettings, parts: Parts, models: Models, seconds: float)
         manifest = _calibrated(unfinished, specs, parts.held_out, settings)
         held_out = parts.held_out
         kept = identity.labelled(held_out)
-        run = card.Run(len(parts.fit), len(held_out), kept, seconds)
-        card.write(unfinished, manifest, settings, run, models.choice)
+        run = provenance.Run(len(parts.fit), len(held_out), kept, seconds)
+        provenance.write(unfinished, settings, run, models.choice)
+        card.render(unfinished, manifest)
         make_readable(unfinished)
         target.check_free(settings.out)
         unfinished.rename(settings.out)

@@ -11,7 +11,7 @@ from offramp.decision.confidence import Measure
 from offramp.decision.evidence import Evidence
 from offramp.errors import OfframpError
 from services.models.loading import TierModel, load_tier
-from training import calibrate, card
+from training import calibrate, card, provenance
 from training.data import Columns, LabelledTexts, Text, read_labelled
 from training.figures import METRICS, Figures, figures
 
@@ -95,7 +95,7 @@ def texts_for(
 
     Raises DataError, and MismatchError for pairs where single texts are classified.
     """
-    made = card.read_record(bundle)
+    made = provenance.read(bundle)
     texts = read_labelled(data, columns, made["rename"], manifest.labels)
     if texts.pairs != manifest.pairs:
         kinds = ("single texts", "pairs")

@@ -10,13 +10,13 @@ from transformers import PreTrainedTokenizerBase
 from services.models.sequence_classifier import SequenceClassifier
 from training import (
     assemble,
-    card,
     classifier,
     cut,
     device,
     finished,
     identity,
     large,
+    provenance,
     small,
     target,
 )
@@ -59,7 +59,7 @@ def prepare(settings: TrainSettings) -> Prepared:
     target.check(settings)
     device.resolve(settings.device)
     finished.check(settings.large)
-    card.origin(settings.large)  # for its errors: the card needs it, and is written last
+    provenance.origin(settings.large)  # for its errors: the card needs it, and is written last
     parts = read_parts(settings)
     finished.check_task(settings.large, parts.fit)
     labels = parts.fit.label_names
@@ -100,7 +100,7 @@ def _check_unseen(settings: TrainSettings, held_out: LabelledTexts) -> None:
     bundle = settings.large.bundle
     if bundle is None or settings.validation is not None:
         return
-    if card.origin(settings.large)["taken"]["held_out_id"] != identity.labelled(held_out):
+    if provenance.origin(settings.large)["taken"]["held_out_id"] != identity.labelled(held_out):
         raise finished.FinishedError(
             f"{finished.OPTION} {bundle}: its large tier may have learned from the texts that are "
             "held out now, and evidence would flatter it; give the data, --seed, --hold-out and "

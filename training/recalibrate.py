@@ -19,7 +19,7 @@ from offramp.bundle import (
 )
 from services.models.files import EXPORTED
 from services.models.loading import TierModel, load_tier
-from training import calibrate, card, precisions
+from training import calibrate, card, precisions, provenance
 from training.corpus import mention_unheard
 from training.data import Columns, LabelledTexts, source_name
 from training.evaluate import texts_for
@@ -68,7 +68,9 @@ def run(settings: RecalibrateSettings) -> Manifest:
         manifest = calibrate.enter(unfinished, replace(manifest, files=files), found)
         make_readable(unfinished)
         _move(unfinished, directory, tiers)
-    card.note(directory, calibrated_on=source_name(settings.data), calibrated_texts=len(texts))
+    provenance.note(
+        directory, calibrated_on=source_name(settings.data), calibrated_texts=len(texts)
+    )
     card.render(directory, manifest)
     return manifest
 

@@ -41,8 +41,8 @@ from services.models.flops import exit_flops
 from services.models.loading import TierModel, bare_encoder, load_tier, save_tier
 from services.models.multi_exit import MultiExitClassifier
 from training import calibrate, export
-from training.card import TRAINING
 from training.data import LabelledTexts, Text
+from training.provenance import TRAINING
 
 SMALL, LARGE = "small", "large"
 # The mix of exits that texts are made to have is that of this speedup on the real evidence.

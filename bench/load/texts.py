@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from offramp.bundle import read_manifest
-from training.card import TRAINING
 from training.data import read_labelled
+from training.provenance import TRAINING
 
 
 def labelled_texts(data: Path, bundle: Path, seed: int) -> tuple[list[str], list[str]]:

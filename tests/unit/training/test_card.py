@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from offramp.bundle import read_manifest
-from training import card
+from training import card, provenance
 
 NONE = "no held-out text, and no fragment of one, was trained on"
 UNKNOWN = "taken as it is, learned from was not compared with them"
@@ -20,10 +20,10 @@ def written(tiny_bundle: Path, tmp_path: Path):
 
     def of(classifier: str | None, held_out_id: str | None) -> str:
         bundle = shutil.copytree(tiny_bundle, tmp_path / "bundle")
-        record = card.read_record(bundle)
+        record = provenance.read(bundle)
         assert record["small"]["classifier"] is None, "else this test would set what nobody reads"
         taken = {"name": "other", "id": "0", "made": "2026-01-01", "held_out_id": held_out_id}
-        card.note(
+        provenance.note(
             bundle,
             small={**record["small"], "classifier": classifier},
             large_tier=None if held_out_id is None else taken,
