@@ -72,9 +72,9 @@ class Objective(Strict):
     """What thresholds are chosen for: exactly one of seven forms.
 
     speedup, mean_cost: the most accurate thresholds that cost this little on the evidence.
-    expected_loss: from the dearest thresholds on, the last before the first that lose more right
-        answers on the evidence than this share, against full depth (0.01 is one point), even if
-        cheaper ones lose less again; an estimate, no promise.
+    expected_loss: from the dearest thresholds on, the last before the first that are expected to
+        lose more right answers than this share, against full depth (0.01 is one point), even if
+        cheaper ones lose less again; an estimate from the evidence, no promise.
     max_accuracy_loss, max_disagreement: the cheapest thresholds that are certified to lose no more
         against full depth (0.01 is one point), with `confidence`, by `method`.
     threshold: one number for every exit.  thresholds: a number per exit, the others never answer.

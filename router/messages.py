@@ -111,6 +111,7 @@ def _forecast(forecast: Forecast) -> admin_pb2.PolicyForecast:
     return admin_pb2.PolicyForecast(
         accuracy=forecast.accuracy,
         full_depth_accuracy=forecast.full_depth_accuracy,
+        expected_loss=forecast.expected_loss,
         mean_cost=forecast.mean_cost,
         speedup=forecast.speedup,
         escalation_ratio=forecast.escalation_ratio,

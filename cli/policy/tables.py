@@ -75,6 +75,9 @@ def forecasts(columns: Mapping[str, Forecast], live: RouteStatus | None = None) 
         "full depth", *(f"{f.full_depth_accuracy:.4f}" for f in shown), *([""] if live else [])
     )
     table.add_row(
+        "expected loss", *(f"{f.expected_loss:.4f}" for f in shown), *([""] if live else [])
+    )
+    table.add_row(
         "speedup",
         *(f"{f.speedup:.2f}x" for f in shown),
         *([f"{live.speedup:.2f}x" if seen else "–"] if live else []),

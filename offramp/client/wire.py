@@ -88,6 +88,7 @@ def policy_from_proto(message: admin_pb2.Policy) -> operations.Policy:
         forecast=Forecast(
             accuracy=forecast.accuracy,
             full_depth_accuracy=forecast.full_depth_accuracy,
+            expected_loss=forecast.expected_loss,
             mean_cost=forecast.mean_cost,
             exit_shares={e.exit: e.share for e in forecast.exits},
             escalation_ratio=forecast.escalation_ratio,

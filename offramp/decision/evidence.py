@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from offramp.decision import cost
 from offramp.decision.confidence import Measure
+from offramp.decision.odds import odds
 from offramp.decision.readout import Readout
 
 
@@ -98,6 +99,11 @@ class Evidence:
         """The label that each exit finds likeliest (E, N)."""
         likeliest: NDArray[np.intp] = self._probabilities.argmax(axis=-1)
         return likeliest
+
+    @cached_property
+    def odds(self) -> NDArray[np.float64]:
+        """What the labels are likely to be (N, C), by all exits together."""
+        return odds(self._probabilities, self.labels)
 
     def correct(self) -> NDArray[np.bool_]:
         """Whether each exit's answer is right (E, N)."""

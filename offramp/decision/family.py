@@ -70,18 +70,19 @@ class Family(ABC):
         return self._blend(self.points[place - 1], self.points[place], mean_cost)
 
     def at_loss(self, limit: float) -> OperatingPoint:
-        """The last point, from the dearest on, that is forecast to lose at most this share.
+        """The last point, from the dearest on, that is expected to lose at most this share.
 
         Of right answers, against full depth: 0.01 is one point of accuracy. Between it and the
         first that loses more thresholds are blended, as for a cost. A cheaper point that loses less
         again is left alone: of many that lose more in truth, one is lucky on the evidence. Where
         the dearest loses more already, a blend with full depth, or full depth.
         """
+        most = limit + ROUNDING
         kept = self._point(0.0, (NEVER,) * len(self.evidence.exits))
         for point in self.points:
-            if point.forecast.loss > limit + ROUNDING:
+            if point.forecast.expected_loss > most:
                 nearer = self._from(point, kept)
-                return next((p for p in nearer if p.forecast.loss <= limit + ROUNDING), kept)
+                return next((p for p in nearer if p.forecast.expected_loss <= most), kept)
             kept = point
         return kept
 

@@ -15,10 +15,17 @@ from offramp.decision.plan import NEVER
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a threshold vector comes to on N examples. Costs are relative to full depth."""
+    """What a threshold vector comes to on N examples. Costs are relative to full depth.
+
+    expected_loss: share of right answers that it loses against full depth, by the odds of all
+        exits (`offramp.decision.odds`); below 0 where it wins some.  accuracy,
+        full_depth_accuracy: counted on the labels, whose difference is the same in expectation, and
+        far noisier.
+    """
 
     accuracy: float
     full_depth_accuracy: float
+    expected_loss: float
     mean_cost: float
     exit_shares: Mapping[str, float]
     escalation_ratio: float
@@ -28,11 +35,6 @@ class Forecast:
     def speedup(self) -> float:
         """Baseline cost divided by mean cost."""
         return 1.0 / self.mean_cost
-
-    @property
-    def loss(self) -> float:
-        """Share of right answers lost against full depth; below 0 where there are more."""
-        return self.full_depth_accuracy - self.accuracy
 
 
 def chosen_exits(confidences: NDArray[np.float64], thresholds: Sequence[float]) -> NDArray[np.intp]:
@@ -56,10 +58,12 @@ def simulate(evidence: Evidence, thresholds: Sequence[float], measure: Measure) 
     answered_first = sum(
         share for share, e in zip(shares, evidence.exits, strict=True) if e.tier == first_tier
     )
-    correct = evidence.correct()
+    correct, answers = evidence.correct(), evidence.answers()
+    lost = evidence.odds[rows, answers[-1]] - evidence.odds[rows, answers[exits, rows]]
     return Forecast(
         accuracy=float(correct[exits, rows].mean()),
         full_depth_accuracy=float(correct[-1].mean()),
+        expected_loss=float(lost.mean()),
         mean_cost=float(evidence.costs()[exits, rows].mean()),
         exit_shares=dict(zip(evidence.exit_names, shares.tolist(), strict=True)),
         escalation_ratio=float(1.0 - answered_first),

@@ -371,13 +371,19 @@ class PolicyForecast(_message.Message):
     ESCALATION_RATIO_FIELD_NUMBER: _builtins.int
     EXITS_FIELD_NUMBER: _builtins.int
     EXAMPLES_FIELD_NUMBER: _builtins.int
+    EXPECTED_LOSS_FIELD_NUMBER: _builtins.int
     accuracy: _builtins.float
+    """Counted on the evidence's labels."""
     full_depth_accuracy: _builtins.float
     mean_cost: _builtins.float
     """Relative to full depth."""
     speedup: _builtins.float
     escalation_ratio: _builtins.float
     examples: _builtins.int
+    expected_loss: _builtins.float
+    """Share of right answers that is lost against full depth, expected by the odds that all exits together
+    give; steadier than the difference of the two accuracies.
+    """
     @_builtins.property
     def exits(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExitShare]: ...
     def __init__(
@@ -390,10 +396,11 @@ class PolicyForecast(_message.Message):
         escalation_ratio: _builtins.float = ...,
         exits: _abc.Iterable[Global___ExitShare] | None = ...,
         examples: _builtins.int = ...,
+        expected_loss: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "escalation_ratio", b"escalation_ratio", "examples", b"examples", "exits", b"exits", "full_depth_accuracy", b"full_depth_accuracy", "mean_cost", b"mean_cost", "speedup", b"speedup"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "escalation_ratio", b"escalation_ratio", "examples", b"examples", "exits", b"exits", "expected_loss", b"expected_loss", "full_depth_accuracy", b"full_depth_accuracy", "mean_cost", b"mean_cost", "speedup", b"speedup"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -138,8 +138,8 @@ class ScriptedAdmin(admin_pb2_grpc.RouterAdminServiceServicer):
                 common_pb2.ExitThreshold(exit="large@2", threshold=1.0),
             ],
             forecast=admin_pb2.PolicyForecast(
-                accuracy=0.88, full_depth_accuracy=0.89, mean_cost=0.2, speedup=5.0,
-                escalation_ratio=0.3, examples=1000,
+                accuracy=0.88, full_depth_accuracy=0.89, expected_loss=0.006, mean_cost=0.2,
+                speedup=5.0, escalation_ratio=0.3, examples=1000,
                 exits=[admin_pb2.ExitShare(exit="small", share=0.7),
                        admin_pb2.ExitShare(exit="large@2", share=0.3)],
             ),

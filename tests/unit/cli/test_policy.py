@@ -152,7 +152,7 @@ def test_audits_are_told_with_what_they_prove():
     audits = Audits(audited=1200, agreed=1176, agreement_ratio=0.98, agreement_lower_bound=0.9721)
     live = RouteStatus("r", "b", 1, 0, 0.0, 0.0, {}, guarantee=None, audits=audits)
     console = Console(file=io.StringIO(), width=200)
-    forecast = Forecast(0.9, 0.9, 0.5, {"small": 0.5, "large@2": 0.5}, 0.5, 100)
+    forecast = Forecast(0.9, 0.9, 0.0, 0.5, {"small": 0.5, "large@2": 0.5}, 0.5, 100)
     tables.show(console, {"small": 0.9, "large@2": 0.0}, {"forecast": forecast}, None, live)
     written = console.file.getvalue()
     assert "98.00% of 1,200 early answers" in written

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from offramp.decision.confidence import Measure
 from offramp.decision.cost import CostCurve
 from offramp.decision.evidence import Evidence
+from offramp.decision.family import ROUNDING
 from offramp.decision.frontier import Frontier
 from tests.support import tiers
 from tests.support.evidence import make_evidence
@@ -49,10 +50,10 @@ def test_the_cost_at_no_loss_is_that_of_the_policy_that_expects_none() -> None:
 
 
 def test_a_cheaper_point_that_is_lucky_on_the_evidence_is_no_reason_for_a_choice() -> None:
-    evidence = make_evidence(exits=3, examples=60, seed=44)
+    evidence = make_evidence(exits=3, examples=120, seed=149)
     forecasts = [point.forecast for point in Frontier(evidence, Measure.MAX_PROB).points]
-    lucky = min(one.mean_cost for one in forecasts if one.loss <= 0)
-    first_loss = next(one.mean_cost for one in forecasts if one.loss > 0)
+    lucky = min(one.mean_cost for one in forecasts if one.expected_loss <= ROUNDING)
+    first_loss = next(one.mean_cost for one in forecasts if one.expected_loss > ROUNDING)
     assert lucky < first_loss < at_no_loss(evidence)
 
 

@@ -167,12 +167,12 @@ def test_at_a_loss_every_dearer_point_keeps_it_and_the_next_does_not(
 ) -> None:
     frontier = Frontier(make_evidence(seed), Measure.MAX_PROB)
     found = frontier.at_loss(limit).forecast
-    assert found.loss <= limit + ROUNDING
+    assert found.expected_loss <= limit + ROUNDING
     forecasts = [point.forecast for point in frontier.points]
     dearer = [one for one in forecasts if one.mean_cost >= found.mean_cost]
-    assert all(one.loss <= limit + ROUNDING for one in dearer)
+    assert all(one.expected_loss <= limit + ROUNDING for one in dearer)
     cheaper = forecasts[len(dearer) :]
-    assert not cheaper or cheaper[0].loss > limit
+    assert not cheaper or cheaper[0].expected_loss > limit
 
 
 class Steps(Family):
@@ -184,21 +184,25 @@ class Steps(Family):
             yield float(step), (confidence, 0.0)
 
 
-def test_a_cheaper_point_that_is_lucky_on_the_evidence_is_left_alone() -> None:
-    small = np.array([4.0, -3.0, 2.0, -1.0])  # below 0 is wrong; the surest first
+def test_a_cheaper_point_that_is_lucky_on_the_evidence_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small = np.array([4.0, -3.0, 2.0, -1.0])  # below 0 the second label; the surest first
     full = np.array([5.0, 5.0, -5.0, 5.0])
+    second = np.array([0.0, 0.25, 0.25, 0.25])  # how likely it is
     one = make_evidence(0, examples=4)
     evidence = replace(
         one,
         exits=(EXITS[0], EXITS[-1]),
         readouts=one.readouts[:2],
-        labels=np.ones(4, dtype=np.int64),
-        logits=np.stack([np.stack([-m, m], axis=-1) for m in (small, full)]).astype(np.float32),
+        logits=np.stack([np.stack([m, -m], axis=-1) for m in (small, full)]).astype(np.float32),
     )
+    monkeypatch.setattr(Evidence, "odds", np.stack([1 - second, second], axis=-1))
     family = Steps(evidence, Measure.MAX_PROB)
-    assert [point.forecast.loss for point in family.points] == [0.0, 0.25, 0.0, 0.25]
+    losses = [point.forecast.expected_loss for point in family.points]
+    assert losses == pytest.approx([0.0, 0.125, 0.0, 0.125])
     assert family.at_loss(0.0).forecast.exit_shares["small"] == 0.25
-    assert family.at_loss(0.25).forecast.exit_shares["small"] == 1.0
+    assert family.at_loss(0.125).forecast.exit_shares["small"] == 1.0
 
 
 def test_where_every_early_answer_loses_full_depth_is_the_point() -> None:
