@@ -22,8 +22,8 @@ def at_no_loss(
 ) -> float:
     """Mean cost at the point that a policy of no expected loss would serve with.
 
-    From the dearest point on, the last before the first that is less accurate than `floor`: one
-    behind it that is as accurate again is lucky on the evidence, and would flatter the cascade.
+    From the dearest point on, the last before the first that is expected to be less accurate than
+    `floor`: one behind it that is as accurate again is lucky, and would flatter the cascade.
     floor: by default the accuracy of the last exit.
     baseline: FLOPs of what counts as a cost of 1; by default the last exit without tiers before it.
         Give the same one where cascades with different last tiers are compared.

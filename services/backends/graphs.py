@@ -74,14 +74,14 @@ def turned(output: Any) -> Any:
 
 
 def reach(node: Any) -> int:
-    """How many neighbours on each side a convolution looks at, where it gives as many tokens as it
-    reads; -1 for one that looks further, or to one side. 0 for any other node.
+    """How far a convolution looks to each side, where it gives as many tokens as it reads; -1 for
+    one that looks to one side, or leaves tokens out. 0 for any other node.
     """
     if node.get_type_name() != "Convolution":
         return 0
     given = node.get_attributes()
     before, behind = list(given["pads_begin"]), list(given["pads_end"])
-    plain = list(given["strides"]) == list(given["dilations"]) == [1]
+    plain = list(given["strides"]) == [1]
     return before[0] if plain and before == behind else -1
 
 

@@ -107,7 +107,8 @@ def _comparison(width: int) -> CostCurve:
 
 
 def _convolutions(sizes: StudentConfig) -> int:
-    return sizes.kernel * sizes.width * (sizes.embedding + sizes.width)
+    behind = len(sizes.dilations) - 1
+    return sizes.kernel * sizes.width * (sizes.embedding + behind * sizes.width)
 
 
 def _both_directions(sizes: StudentConfig) -> int:

@@ -124,7 +124,8 @@ def _read_multi_exit(folder: Path) -> StagedNetwork:
 
 
 def _read_student(folder: Path) -> StagedNetwork:
-    return student_kinds.make(StudentConfig(**_sizes(folder)))
+    sizes = _sizes(folder)
+    return student_kinds.make(StudentConfig(**{**sizes, "dilations": tuple(sizes["dilations"])}))
 
 
 def _read_sequence_classifier(folder: Path) -> StagedNetwork:

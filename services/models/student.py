@@ -22,8 +22,9 @@ class StudentConfig:
     """Sizes of a student.
 
     kind: static, conv or recurrent.  embedding: of a token.  width: of what is read from tokens.
-    kernel: width of convolutions in tokens (odd).  bigrams: rows of the table that neighbouring
-    tokens share by hashing, 0 for none (static only).
+    kernel: width of convolutions in tokens (odd).  dilations: of each convolution, how far apart
+        the tokens lie that it looks at.
+    bigrams: rows of the table that neighbouring tokens share by hashing, 0 for none (static only).
     pairs: compare the two texts of a pair; `separator` is the token that ends the first of them.
     """
 
@@ -33,6 +34,7 @@ class StudentConfig:
     embedding: int = 128
     width: int = 192
     kernel: int = 3
+    dilations: tuple[int, ...] = (1, 3, 5)
     bigrams: int = 0
     pooling_heads: int = 4
     dropout: float = 0.2

@@ -1,6 +1,13 @@
-"""The convolutional student: two convolutions over the tokens (after Kim 2014, arXiv 1408.5882)."""
+"""The convolutional student (after Kim 2014, arXiv 1408.5882).
+
+Behind the first convolution each looks further than the one before, at tokens that lie apart
+(dilated: Yu & Koltun, arXiv 1511.07122; over texts: Strubell et al., arXiv 1702.02098). A negation
+five words off costs no more to see than the neighbour.
+"""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,13 +20,20 @@ class ConvStudent(Student):
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__(config, features=config.width)
-        width, pad = config.width, config.kernel // 2
-        self.widen = nn.Conv1d(config.embedding, width, config.kernel, padding=pad)
-        self.deepen = nn.Conv1d(width, width, config.kernel, padding=pad)
+        widths = (config.embedding, *(config.width for _ in config.dilations))
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(
+                before, behind, config.kernel, padding=apart * (config.kernel // 2), dilation=apart
+            )
+            for (before, behind), apart in zip(pairwise(widths), config.dilations, strict=True)
+        )
 
     def read(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Convolve; what stands beside a row's last token must not depend on the padding."""
         inside = mask.transpose(1, 2)
-        wide = functional.gelu(self.widen((hidden * mask).transpose(1, 2))) * inside
-        deep = wide + functional.gelu(self.deepen(self.dropout(wide)))
-        return deep.transpose(1, 2)
+        first, *others = self.convolutions
+        states = functional.gelu(first(hidden.transpose(1, 2) * inside))
+        for convolution in others:
+            states = states * inside
+            states = states + functional.gelu(convolution(self.dropout(states)))
+        return states.transpose(1, 2)

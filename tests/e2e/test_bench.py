@@ -50,6 +50,7 @@ def test_the_benchmark_ends_with_one_json_object(
     assert found["identical"]["exits_changed"] == 0
     assert found["identical"]["largest_probability_difference"] < 1e-4
     assert set(found["ece"]) == {"small", "large@1", "large@2", "large@3"}
+    assert [point["setting"] for point in found["losses"]] == [0.0, 0.005]
     costs = [point["mean_cost"] for point in found["dial"]]
     assert costs == sorted(costs, reverse=True)
     assert "<svg" in picture.read_text()

@@ -105,7 +105,7 @@ NETWORKS = {
     "static": {"kind": "static"},
     "static for pairs": {"kind": "static", "pairs": True},
     "conv": {"kind": "conv"},
-    "conv for pairs": {"kind": "conv", "pairs": True, "kernel": 5},
+    "conv for pairs": {"kind": "conv", "pairs": True, "kernel": 5, "dilations": (1, 2)},
     "bert": ("bert", "attention"),
     "with gates": ("eurobert", "cls"),
     "with a convolution": ("deberta-v2-xlarge", "mean"),
@@ -166,12 +166,17 @@ def test_all_of_a_transformer_that_is_dense_reads_packed_tokens(encoder):
         assert all(is_packed(node, 1) for node in dense)
 
 
-@pytest.mark.parametrize("kernel", [1, 3, 5])
-def test_the_convolutions_of_a_student_read_packed_tokens_with_padding_between(encoder, kernel):
-    (model,) = converted(made({"kind": "conv", "kernel": kernel}), encoder)
-    assert pack(model) == kernel // 2
+@pytest.mark.parametrize(
+    ("kernel", "dilations", "gap"), [(1, (1, 3), 0), (3, (1,), 1), (3, (1, 3, 5), 5), (5, (2, 1), 4)]
+)
+def test_the_convolutions_of_a_student_read_packed_tokens_with_padding_between(
+    encoder, kernel, dilations, gap
+):
+    sizes = {"kind": "conv", "kernel": kernel, "dilations": dilations}
+    (model,) = converted(made(sizes), encoder)
+    assert pack(model) == gap
     convolutions = of_kind(model, "Convolution")
-    assert len(convolutions) == 2
+    assert len(convolutions) == len(dilations)
     assert all(is_packed(node, 2) for node in convolutions)
 
 
