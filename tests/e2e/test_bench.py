@@ -63,8 +63,10 @@ def test_load_runs_on_the_real_services(exported_bundle: Path, data: str) -> Non
     assert found["answered"] == found["sent"] > 20
     assert found["errors"] == {}
     assert found["accuracy"] > 0.6
-    assert set(found["processes"]) == {"small", "large", "router"}
-    assert all(p["cpu_ms_per_answer"] > 0 for p in found["processes"].values())
+    spent = {name: p["cpu_ms_per_answer"] for name, p in found["processes"].items()}
+    assert set(spent) == {"small", "large", "router"}
+    # The small tier may be sure of all of them.
+    assert spent["small"] > 0 and spent["router"] > 0 and spent["large"] >= 0
 
 
 @pytest.mark.timeout(300)
