@@ -66,7 +66,7 @@ def test_load_runs_on_the_real_services(exported_bundle: Path, data: str) -> Non
     spent = {name: p["cpu_ms_per_answer"] for name, p in found["processes"].items()}
     assert set(spent) == {"small", "large", "router"}
     # The small tier may be sure of all of them.
-    assert spent["small"] > 0 and spent["router"] > 0 and spent["large"] >= 0
+    assert min(spent["small"], spent["router"]) > 0
 
 
 @pytest.mark.timeout(300)
