@@ -112,20 +112,17 @@ def _write_config(folder: Path, network: StagedNetwork) -> tuple[str, dict[str, 
 
 def _sizes(folder: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((folder / NETWORK).read_text(encoding="utf-8"))
-    return content
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
 
 
 def _read_multi_exit(folder: Path) -> StagedNetwork:
-    sizes = _sizes(folder)
-    rows = {name: tuple(sizes[name]) for name in ("exits", "keep") if sizes.get(name)}
-    config = MultiExitConfig(**{**sizes, **rows})
+    config = MultiExitConfig(**_sizes(folder))
     encoder = bare_encoder(AutoModel.from_config(AutoConfig.from_pretrained(folder)))
     return MultiExitClassifier(encoder, config)
 
 
 def _read_student(folder: Path) -> StagedNetwork:
-    sizes = _sizes(folder)
-    return student_kinds.make(StudentConfig(**{**sizes, "dilations": tuple(sizes["dilations"])}))
+    return student_kinds.make(StudentConfig(**_sizes(folder)))
 
 
 def _read_sequence_classifier(folder: Path) -> StagedNetwork:
