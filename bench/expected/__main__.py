@@ -1,8 +1,8 @@
 """Expected losses on real evidence: how near to its limit `objective: {expected_loss: …}` comes.
 
 Draws some examples at random, many times: thresholds are solved on these, and what they lose is
-counted on all the others. Once as they are served, by the loss that the odds of all exits let one
-expect, and once by the loss that is counted on the labels of the drawn examples.
+counted on all the others. Once as they are served, by the loss that the consensus of all exits
+lets one expect, and once by the loss that is counted on the labels of the drawn examples.
 
 Draws of one pool overlap, so that means are surer than they were of as many pools, and spreads
 narrower. Readouts are the bundle's own, fitted on other texts.

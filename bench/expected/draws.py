@@ -54,7 +54,7 @@ def counted(family: Family, limit: float) -> tuple[float, ...]:
     return kept
 
 
-RULES: dict[str, Rule] = {"expected by the odds": expected, "counted on the labels": counted}
+RULES: dict[str, Rule] = {"expected by consensus": expected, "counted on the labels": counted}
 
 
 def draws(

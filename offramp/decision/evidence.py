@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from offramp.decision import cost
 from offramp.decision.confidence import Measure
-from offramp.decision.odds import odds
+from offramp.decision.consensus import consensus
 from offramp.decision.readout import Readout
 
 
@@ -101,9 +101,9 @@ class Evidence:
         return likeliest
 
     @cached_property
-    def odds(self) -> NDArray[np.float64]:
+    def consensus(self) -> NDArray[np.float64]:
         """What the labels are likely to be (N, C), by all exits together."""
-        return odds(self._probabilities, self.labels)
+        return consensus(self._probabilities, self.labels)
 
     def correct(self) -> NDArray[np.bool_]:
         """Whether each exit's answer is right (E, N)."""

@@ -17,8 +17,8 @@ from offramp.decision.plan import NEVER
 class Forecast:
     """What a threshold vector comes to on N examples. Costs are relative to full depth.
 
-    expected_loss: share of right answers that it loses against full depth, by the odds of all
-        exits (`offramp.decision.odds`); below 0 where it wins some.  accuracy,
+    expected_loss: share of right answers that it loses against full depth, by the consensus
+        of all exits (`offramp.decision.consensus`); below 0 where it wins some.  accuracy,
         full_depth_accuracy: counted on the labels, whose difference is the same in expectation, and
         far noisier.
     """
@@ -59,7 +59,8 @@ def simulate(evidence: Evidence, thresholds: Sequence[float], measure: Measure) 
         share for share, e in zip(shares, evidence.exits, strict=True) if e.tier == first_tier
     )
     correct, answers = evidence.correct(), evidence.answers()
-    lost = evidence.odds[rows, answers[-1]] - evidence.odds[rows, answers[exits, rows]]
+    likely = evidence.consensus
+    lost = likely[rows, answers[-1]] - likely[rows, answers[exits, rows]]
     return Forecast(
         accuracy=float(correct[exits, rows].mean()),
         full_depth_accuracy=float(correct[-1].mean()),

@@ -381,8 +381,8 @@ class PolicyForecast(_message.Message):
     escalation_ratio: _builtins.float
     examples: _builtins.int
     expected_loss: _builtins.float
-    """Share of right answers that is lost against full depth, expected by the odds that all exits together
-    give; steadier than the difference of the two accuracies.
+    """Share of right answers that is lost against full depth, expected by the consensus of all exits;
+    steadier than the difference of the two accuracies.
     """
     @_builtins.property
     def exits(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExitShare]: ...

@@ -28,8 +28,8 @@ def test_every_case_is_tried_on_every_draw_and_the_same_seed_draws_the_same():
 @pytest.mark.parametrize("limit", [0.0, 0.01, 0.05])
 def test_each_rule_keeps_the_limit_by_its_own_measure(limit):
     family = Frontier(POOL, Measure.MAX_PROB)
-    by_odds = simulate(POOL, expected(family, limit), Measure.MAX_PROB)
-    assert by_odds.expected_loss <= limit + ROUNDING
+    by_consensus = simulate(POOL, expected(family, limit), Measure.MAX_PROB)
+    assert by_consensus.expected_loss <= limit + ROUNDING
     by_labels = simulate(POOL, counted(family, limit), Measure.MAX_PROB)
     assert by_labels.full_depth_accuracy - by_labels.accuracy <= limit + ROUNDING
 

@@ -197,7 +197,7 @@ def test_a_cheaper_point_that_is_lucky_on_the_evidence_is_left_alone(
         readouts=one.readouts[:2],
         logits=np.stack([np.stack([m, -m], axis=-1) for m in (small, full)]).astype(np.float32),
     )
-    monkeypatch.setattr(Evidence, "odds", np.stack([1 - second, second], axis=-1))
+    monkeypatch.setattr(Evidence, "consensus", np.stack([1 - second, second], axis=-1))
     family = Steps(evidence, Measure.MAX_PROB)
     losses = [point.forecast.expected_loss for point in family.points]
     assert losses == pytest.approx([0.0, 0.125, 0.0, 0.125])

@@ -167,7 +167,8 @@ def test_all_of_a_transformer_that_is_dense_reads_packed_tokens(encoder):
 
 
 @pytest.mark.parametrize(
-    ("kernel", "dilations", "gap"), [(1, (1, 3), 0), (3, (1,), 1), (3, (1, 3, 5), 5), (5, (2, 1), 4)]
+    ("kernel", "dilations", "gap"),
+    [(1, (1, 3), 0), (3, (1,), 1), (3, (1, 3, 5), 5), (5, (2, 1), 4)],
 )
 def test_the_convolutions_of_a_student_read_packed_tokens_with_padding_between(
     encoder, kernel, dilations, gap

@@ -1,4 +1,4 @@
-"""Odds: the pool of all exits, and a loss that is expected by them instead of counted."""
+"""Consensus: the pool of all exits, and a loss that is expected by them instead of counted."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.special import expit, softmax
 
 from offramp.decision.confidence import Measure
+from offramp.decision.consensus import consensus
 from offramp.decision.cost import CostCurve, ExitCost
 from offramp.decision.evidence import Evidence
-from offramp.decision.odds import odds
 from offramp.decision.readout import Readout
 from offramp.decision.simulate import simulate
 
@@ -30,7 +30,7 @@ def test_the_pool_fits_the_labels_no_worse_than_the_last_exit(
     case: tuple[np.ndarray, np.ndarray],
 ) -> None:
     probabilities, labels = case
-    found, rows = odds(probabilities, labels), np.arange(len(labels))
+    found, rows = consensus(probabilities, labels), np.arange(len(labels))
     assert found.shape == probabilities.shape[1:]
     assert found.sum(axis=-1) == pytest.approx(1.0)
     told = np.log(np.maximum(probabilities[-1][rows, labels], 1e-12)).sum()
@@ -44,8 +44,8 @@ def test_the_order_of_earlier_exits_does_not_matter(
     probabilities, labels = case
     order = list(range(len(probabilities) - 1))
     random.shuffle(order)
-    other = odds(probabilities[[*order, len(probabilities) - 1]], labels)
-    assert other == pytest.approx(odds(probabilities, labels), abs=1e-3)
+    other = consensus(probabilities[[*order, len(probabilities) - 1]], labels)
+    assert other == pytest.approx(consensus(probabilities, labels), abs=1e-3)
 
 
 def test_exits_that_know_of_nothing_in_common_are_counted_one_by_one() -> None:
@@ -55,14 +55,14 @@ def test_exits_that_know_of_nothing_in_common_are_counted_one_by_one() -> None:
     seen = [strength * (2 * labels - 1) + rng.normal(size=20_000) for strength in (0.6, 1.0)]
     margins = np.stack([2 * strength * x for strength, x in zip((0.6, 1.0), seen, strict=True)])
     second = expit(margins)
-    found = odds(np.stack([1 - second, second], axis=-1), labels)
+    found = consensus(np.stack([1 - second, second], axis=-1), labels)
     assert found[:, 1] == pytest.approx(expit(margins.sum(axis=0)), abs=0.03)
 
 
 def test_a_single_label_moves_little() -> None:
     probabilities = np.asarray([[[0.2, 0.8]], [[0.7, 0.3]]])
     for label in (0, 1):
-        assert odds(probabilities, np.asarray([label]))[0, 0] == pytest.approx(0.7, abs=0.1)
+        assert consensus(probabilities, np.asarray([label]))[0, 0] == pytest.approx(0.7, abs=0.1)
 
 
 def drawn(rng: np.random.Generator, examples: int) -> Evidence:

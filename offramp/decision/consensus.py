@@ -1,4 +1,4 @@
-"""Odds: what a text's label is likely to be, by all exits together.
+"""Consensus: what a text's label is likely to be, by all exits together.
 
 A cascade answers a few texts in a hundred otherwise than full depth does. Whether one of them is
 lost its label says, which is one throw of a coin; of some hundred texts, a handful of throws. The
@@ -16,11 +16,13 @@ from scipy.special import log_softmax, softmax
 Array = NDArray[np.float64]
 
 # How far the weights are held to those of the last exit alone: the precision of a Gaussian prior.
+# Of 1, 3, 10 and 30, tried on draws of SST-2's held-out sentences and of AG News, the least whose
+# thresholds lost no more than they were allowed to on what was not drawn, to a tenth of a point.
 PRIOR = 10.0
 LEAST_PROBABILITY = 1e-12
 
 
-def odds(probabilities: Array, labels: NDArray[np.integer]) -> Array:
+def consensus(probabilities: Array, labels: NDArray[np.integer]) -> Array:
     """Probabilities (N, C) of the labels, pooled from those (E, N, C) of E exits.
 
     A logarithmic opinion pool: log-odds are a weighted sum of the exits' own (Genest & Zidek 1986,
