@@ -69,6 +69,12 @@ class Row:
     cost: float
     cost_spread: float
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        found = asdict(self)
+        case: dict[str, Any] = found.pop("case")
+        return case | found
+
 
 def measure(pool: Evidence, chosen: Options) -> list[Row]:
     """All draws, summed up. Raises OfframpError where a size leaves nothing to count on."""
@@ -124,7 +130,7 @@ def record(rows: Sequence[Row], chosen: Options) -> dict[str, Any]:
     return {
         "draws": chosen.draws,
         "seed": chosen.seed,
-        "cases": [asdict(row.case) | asdict(row) for row in rows],
+        "cases": [row.as_dict() for row in rows],
     }
 
 
