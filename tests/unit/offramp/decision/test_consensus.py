@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -39,7 +41,7 @@ def test_the_pool_fits_the_labels_no_worse_than_the_last_exit(
 
 @given(opinions(), st.randoms())
 def test_the_order_of_earlier_exits_does_not_matter(
-    case: tuple[np.ndarray, np.ndarray], random: st.DataObject
+    case: tuple[np.ndarray, np.ndarray], random: Random
 ) -> None:
     probabilities, labels = case
     order = list(range(len(probabilities) - 1))
