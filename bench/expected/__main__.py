@@ -153,13 +153,7 @@ def parse() -> Options:
     add("--limits", type=float, nargs="+", default=LIMITS, metavar="SHARE", help="losses allowed")
     add("--draws", type=int, default=100, metavar="N", help="random draws (default: 100)")
     add("--seed", type=int, default=0, help="of the first draw; the others follow it")
-    add(
-        "--out",
-        type=Path,
-        default=Path("bench/results"),
-        metavar="DIR",
-        help="where the tables land, as Markdown and JSON (default: bench/results)",
-    )
+    options.add_out(parser)
     found = parser.parse_args()
     return Options(
         bundle=found.bundle,

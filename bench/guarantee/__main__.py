@@ -129,13 +129,7 @@ def parse() -> Options:
     add("--choosing", type=_share, default=CHOOSING, help="share that chooses thresholds")
     add("--certifying", type=_share, default=CERTIFYING, help="share that certifies")
     add("--seed", type=int, default=0, help="of the first split; the others follow it")
-    add(
-        "--out",
-        type=Path,
-        default=Path("bench/results"),
-        metavar="DIR",
-        help="where the tables land, as Markdown and JSON (default: bench/results)",
-    )
+    options.add_out(parser)
     return _options(parser.parse_args())
 
 
