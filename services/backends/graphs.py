@@ -73,6 +73,16 @@ def turned(output: Any) -> Any:
     return ops.transpose(output, np.array([0, 2, 1]))
 
 
+def turn_fixed(port: Any) -> None:
+    """Let an operation read a fixed input for tokens that now stand along the other dimension."""
+    fixed = port.get_source_output()
+    rank = fixed.get_partial_shape().rank.get_length()
+    if rank == 2:
+        fixed = ops.unsqueeze(fixed, np.int64(0)).output(0)
+    if rank >= 2:
+        port.replace_source_output(turned(fixed).output(0))
+
+
 def reach(node: Any) -> int:
     """How far a convolution looks to each side, where it gives as many tokens as it reads; -1 for
     one that looks to one side, or leaves tokens out. 0 for any other node.

@@ -4,8 +4,8 @@ A padded batch of texts of several lengths is a third to a half padding, and mos
 (projections, feed-forward parts, norms) looks at each token by itself. So the graph of a stage is
 rewritten when it is read: tokens are brought end to end for all that, and side by side, in padded
 rows, for what looks at several of them (attention, pooling). Convolutions look at a few neighbours:
-they run end to end too, with as much padding between two rows as they reach. The numbers of a token
-are the same in both forms; no weight, scale or shape of a result changes.
+they run end to end too (`products.py`), with as much padding between two rows as they reach. No
+weight, scale or shape of a result changes, nor do a token's numbers, but for how convolutions sum.
 
 After "effective transformers" (ByteTransformer, arXiv 2210.03052).
 """
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from openvino import PartialShape
 from openvino import opset13 as ops
 
-from services.backends import graphs, shapes
+from services.backends import graphs, products, shapes
 from services.backends.exported import HIDDEN, MASK, NEXT_HIDDEN
 from services.backends.graphs import Key
 
@@ -60,7 +60,8 @@ class Packing:
         tokens = int(width.sum())
         first = np.cumsum(width) - width
         along = np.arange(shape[1])
-        places = np.zeros(shapes.packed(tokens), dtype=np.int32)
+        # Behind the last row there is padding as well: the first one's, where rows have any.
+        places = np.full(shapes.packed(tokens), lengths[0] if gap else 0, dtype=np.int32)
         places[:tokens] = np.flatnonzero(along < width[:, None])
         order = np.zeros(shape, dtype=np.int32)
         order[: len(lengths)] = first[:, None] + np.minimum(along, width[:, None] - 1)
@@ -83,6 +84,8 @@ class _Rewriting:
     """One pass over a graph, inputs first. Whatever is not known to work token by token gets its
     inputs in padded rows, so that an operation nobody thought of costs time, never correctness.
 
+    Packed tokens are (1, N, F), however they stood in the padded rows: nothing has to turn them.
+
     One thing is taken for granted: what padding is made for a sum over tokens (zeros) is made right
     before it, with nothing between that is worth packing.
     """
@@ -96,10 +99,11 @@ class _Rewriting:
         self._keeps_gaps = not any({HIDDEN, NEXT_HIDDEN} & names for names in ports)
         self._fixed: dict[str, bool] = {}
         self._knows_padding: set[str] = set()
-        # Which outputs are packed, and along which dimension.
-        self._along: dict[Key, int] = {}
-        self._packed: dict[tuple[Key, int], Any] = {}
-        self._padded: dict[Key, Any] = {}
+        # What is packed, by the output of the graph as it was.
+        self._packed: dict[Key, Any] = {}
+        # What is brought from one form to the other.
+        self._joined: dict[Key, Any] = {}
+        self._parted: dict[Key, Any] = {}
         self._places = graphs.parameter(PLACES, [-1])
         self._order = graphs.parameter(ORDER, [-1, -1])
 
@@ -117,7 +121,7 @@ class _Rewriting:
     def _begin(self, parameter: Any) -> None:
         names = parameter.output(0).get_tensor().get_names()
         if HIDDEN in names:
-            self._along[graphs.key(parameter.output(0))] = 1
+            self._packed[graphs.key(parameter.output(0))] = parameter.output(0)
             parameter.set_partial_shape(PartialShape([1, *list(parameter.get_partial_shape())[1:]]))
         if MASK in names:
             self._knows_padding.add(parameter.get_name())
@@ -129,23 +133,43 @@ class _Rewriting:
         if any(source.get_node().get_name() in self._knows_padding for source in sources):
             self._knows_padding.add(node.get_name())
         along = self._read_along(node, sources)
-        for port, source in zip(ports, sources, strict=True):
-            already = self._along.get(graphs.key(source))
-            if along is not None and already is None:
-                port.replace_source_output(self._end_to_end(source, along))
-            elif along is None and already is not None:
-                port.replace_source_output(self._side_by_side(source, already))
         if along is not None:
-            self._along[graphs.key(node.output(0))] = 3 - along if graphs.turns(node) else along
+            tokens = [self._end_to_end(source) for source in sources]
+            self._packed[graphs.key(node.output(0))] = self._on_packed(node, ports, tokens, along)
             self._gap = max(self._gap, graphs.reach(node))
+            return
+        for port, source in zip(ports, sources, strict=True):
+            if graphs.key(source) in self._packed:
+                port.replace_source_output(self._side_by_side(source))
+
+    def _on_packed(self, node: Any, ports: Sequence[Any], tokens: Sequence[Any], along: int) -> Any:
+        """What a node gives of packed tokens, which in its padded rows stood along a dimension."""
+        kind = node.get_type_name()
+        if kind == "Transpose":
+            return tokens[0]
+        if kind == "MatMul":
+            turned = bool(node.get_attributes()["transpose_b"])
+            weights = node.input(1).get_source_output()
+            return ops.matmul(tokens[0], weights, False, turned).output(0)
+        if kind == "Convolution":
+            return products.of_convolution(node, tokens[0])
+        for port, source in zip(ports, tokens, strict=True):
+            port.replace_source_output(source)
+        if along == 2:
+            for port in node.inputs():
+                if self._is_fixed(port.get_source_output().get_node()):
+                    graphs.turn_fixed(port)
+        node.validate_and_infer_types()
+        return node.output(0)
 
     def _read_along(self, node: Any, sources: Sequence[Any]) -> int | None:
         """Along which dimension a node is to read packed tokens; None: it reads padded rows."""
         if node.get_type_name() == "Result":
             return 1 if NEXT_HIDDEN in sources[0].get_tensor().get_names() else None
-        known = {self._along[graphs.key(s)] for s in sources if graphs.key(s) in self._along}
+        packed = {graphs.key(source) for source in sources} & self._packed.keys()
+        known = {self._standing[key] for key in packed}
         for along in known or {1, 2}:
-            missing = [s for s in sources if graphs.key(s) not in self._along]
+            missing = [source for source in sources if graphs.key(source) not in packed]
             if (
                 len(known) <= 1
                 and self._works_along(node, along)
@@ -205,7 +229,7 @@ class _Rewriting:
         """Whether padded rows should be packed for a node: one that makes much of each token, or
         leads to such alone.
         """
-        if graphs.hands_on(node):
+        if graphs.hands_on(node) or (node.get_type_name() in ELEMENTWISE and self._has_gaps(node)):
             return all(self._is_worth_it(reader) for reader in graphs.readers(node))
         found = node.output(0).get_partial_shape()
         if node.get_type_name() == "MatMul" and self._works_along(node, 1 + graphs.turns(node)):
@@ -226,23 +250,26 @@ class _Rewriting:
             )
         return self._fixed[name]
 
-    def _end_to_end(self, rows: Any, along: int) -> Any:
-        """Packed tokens (1, N, F) of padded rows (B, T, F), or (1, F, N) of (B, F, T)."""
-        key = graphs.key(rows), along
-        if key not in self._packed:
+    def _end_to_end(self, rows: Any) -> Any:
+        """Packed tokens (1, N, F) of padded rows (B, T, F) or (B, F, T), if they are not yet."""
+        key = graphs.key(rows)
+        if key in self._packed:
+            return self._packed[key]
+        if key not in self._joined:
+            along = self._standing[key]
             width = rows.get_partial_shape()[3 - along].get_length()
             upright = graphs.turned(rows) if along == 2 else rows
             tokens = ops.reshape(upright, np.array([-1, width]), special_zero=False)
             found = ops.unsqueeze(ops.gather(tokens, self._places, np.int64(0)), np.int64(0))
-            self._packed[key] = (graphs.turned(found) if along == 2 else found).output(0)
-            self._along[graphs.key(self._packed[key])] = along
-        return self._packed[key]
+            self._joined[key] = found.output(0)
+        return self._joined[key]
 
-    def _side_by_side(self, tokens: Any, along: int) -> Any:
-        """Padded rows (B, T, F) of packed tokens (1, N, F), or (B, F, T) of (1, F, N)."""
-        key = graphs.key(tokens)
-        if key not in self._padded:
-            plain = ops.squeeze(graphs.turned(tokens) if along == 2 else tokens, np.array([0]))
-            found = ops.gather(plain, self._order, np.int64(0))
-            self._padded[key] = (graphs.turned(found) if along == 2 else found).output(0)
-        return self._padded[key]
+    def _side_by_side(self, rows: Any) -> Any:
+        """Padded rows (B, T, F) or (B, F, T), as they stood, of what is packed tokens now."""
+        key = graphs.key(rows)
+        if key not in self._parted:
+            tokens = ops.squeeze(self._packed[key], np.array([0]))
+            found = ops.gather(tokens, self._order, np.int64(0))
+            turned = graphs.turned(found) if self._standing[key] == 2 else found
+            self._parted[key] = turned.output(0)
+        return self._parted[key]

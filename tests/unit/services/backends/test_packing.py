@@ -63,6 +63,16 @@ def test_between_rows_stands_their_own_padding(lengths, gap):
     assert (np.diff(packed.places[: packed.tokens]) > 0).all()
 
 
+@given(lengths_of_rows, st.integers(1, 3))
+def test_behind_the_last_row_stands_padding(lengths, gap):
+    """What a convolution sees before the first row is taken from there."""
+    packed, (_, wide) = packing(lengths, gap)
+    assert not np.isin(
+        packed.places[lengths.sum() + gap * len(lengths) :], own_places(lengths, wide)
+    ).any()
+    assert not np.isin(packed.places[-gap:], own_places(lengths, wide)).any()
+
+
 @given(lengths_of_rows, gaps)
 def test_padding_is_read_from_the_row_itself(lengths, gap):
     """Never from its neighbours; from its padding, where that stands behind it."""
@@ -170,15 +180,19 @@ def test_all_of_a_transformer_that_is_dense_reads_packed_tokens(encoder):
     ("kernel", "dilations", "gap"),
     [(1, (1, 3), 0), (3, (1,), 1), (3, (1, 3, 5), 5), (5, (2, 1), 4)],
 )
-def test_the_convolutions_of_a_student_read_packed_tokens_with_padding_between(
+def test_the_convolutions_of_a_student_are_products_of_packed_tokens_with_padding_between(
     encoder, kernel, dilations, gap
 ):
     sizes = {"kind": "conv", "kernel": kernel, "dilations": dilations}
     (model,) = converted(made(sizes), encoder)
+    assert len(of_kind(model, "Convolution")) == len(dilations)
     assert pack(model) == gap
-    convolutions = of_kind(model, "Convolution")
-    assert len(convolutions) == len(dilations)
-    assert all(is_packed(node, 2) for node in convolutions)
+    assert not of_kind(model, "Convolution")
+    products = [node.input(1).get_partial_shape() for node in of_kind(model, "MatMul")]
+    widths = [WIDTH, *(WIDTH + 32 for _ in dilations)][: len(dilations)]
+    assert [shape[1] for shape in products[: len(dilations)]] == [kernel * w for w in widths]
+    # No packed token is turned.
+    assert not [n for n in of_kind(model, "Transpose") if is_packed(n, 1) or is_packed(n, 2)]
 
 
 def test_a_graph_with_nothing_dense_stays_as_it_is(encoder):
@@ -249,6 +263,16 @@ def convolved_twice(rows, mask, pooled):
     return total(ops.multiply(convolved(ops.multiply(wide, mask), 5, 2), mask), 1)
 
 
+def computed_while_turned(rows, mask, pooled):
+    """By numbers of every feature, or of all, in the forms that they may have."""
+    upright = turned(ops.multiply(rows, mask), 0, 2, 1)
+    found = ops.convolution(upright, constant(WIDTH, WIDTH, 3), [1], [1], [1], [1])
+    found = ops.add(ops.multiply(found, constant(1, WIDTH, 1)), constant(WIDTH, 1))
+    edges = np.linspace(0.5, 1, WIDTH, dtype=np.float32)[None, :, None]
+    found = ops.fake_quantize(found, -edges, edges, np.float32(-1), np.float32(1), 256)
+    return total(ops.multiply(turned(ops.gelu(found, "erf"), 0, 2, 1), mask), 1)
+
+
 def convolved_between(rows, mask, pooled):
     """One number less than tokens."""
     found = convolved(ops.multiply(dense(rows), mask), 2, 0)
@@ -284,6 +308,7 @@ SKETCHES = [
     zeros_are_summed_and_convolved,
     zeros_are_summed_and_convolved_one_by_one,
     convolved_twice,
+    computed_while_turned,
     convolved_between,
     tokens_come_first,
     every_second_token,
