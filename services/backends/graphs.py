@@ -13,6 +13,9 @@ from services.backends.exported import HIDDEN, IDS, MASK, TYPES
 # An output of an operation: the operation's name, and which of its outputs.
 Key: TypeAlias = tuple[str, int]
 
+# What gives the numbers that it reads in another type or form.
+RESHAPING = {"Convert", "Unsqueeze", "Squeeze", "Reshape", "Transpose"}
+
 # What shapes are inferred for, to tell tokens from other things of which there are any number.
 ROWS, TOKENS = 5, 23
 
@@ -23,7 +26,9 @@ def key(output: Any) -> Key:
 
 
 def standing(model: Any) -> dict[Key, int]:
-    """Along which dimension tokens stand, 1 or 2, in every output of the form of padded rows."""
+    """Along which dimension tokens stand, 1 or 2, in every output of the form of padded rows:
+    (B, T), (B, T, F) or (B, F, T).
+    """
     given = [(parameter, parameter.get_partial_shape()) for parameter in model.get_parameters()]
     for parameter, shape in given:
         if parameter.output(0).get_tensor().get_names() & {IDS, MASK, TYPES, HIDDEN}:
@@ -38,7 +43,8 @@ def standing(model: Any) -> dict[Key, int]:
         key(output): along
         for output, shape in zip(outputs, inferred, strict=True)
         for along in (1, 2)
-        if shape.rank == 3
+        if shape.rank in (2, 3)
+        and len(shape) > along
         and shape[0] == ROWS
         and shape[along] == TOKENS
         # Numbers that are the same whatever the batch happen to be these.
@@ -73,14 +79,26 @@ def turned(output: Any) -> Any:
     return ops.transpose(output, np.array([0, 2, 1]))
 
 
-def turn_fixed(port: Any) -> None:
-    """Let an operation read a fixed input for tokens that now stand along the other dimension."""
-    fixed = port.get_source_output()
+def upright(fixed: Any) -> Any:
+    """What does not depend on tokens, for ones that stood along the last dimension and now stand
+    along the one before.
+    """
     rank = fixed.get_partial_shape().rank.get_length()
     if rank == 2:
-        fixed = ops.unsqueeze(fixed, np.int64(0)).output(0)
-    if rank >= 2:
-        port.replace_source_output(turned(fixed).output(0))
+        fixed = ops.unsqueeze(fixed, np.int64(0))
+    return turned(fixed).output(0) if rank >= 2 else fixed
+
+
+def copies(model: Any, name: str) -> set[Key]:
+    """The outputs that are an input of the graph in another type or form."""
+    found: set[Key] = set()
+    for node in model.get_ordered_ops():
+        kind = node.get_type_name()
+        if kind == "Parameter" and name in node.output(0).get_tensor().get_names():
+            found.add(key(node.output(0)))
+        if kind in RESHAPING and key(node.input_value(0)) in found:
+            found.add(key(node.output(0)))
+    return found
 
 
 def reach(node: Any) -> int:

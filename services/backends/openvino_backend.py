@@ -31,7 +31,7 @@ from services.backends.exported import (
     Reference,
     stage_file,
 )
-from services.backends.packing import ORDER, PLACES, Packing
+from services.backends.packing import NEIGHBOURS, ORDER, PLACES, Packing
 from services.backends.tokenizing import TextEncoder
 from services.models.files import Arrays, read_integers, read_weights
 
@@ -97,7 +97,7 @@ class OpenVinoBackend(Backend[Encoded | RowState]):
             known = read_weights(weights) | read_integers(weights)
             for model in self._models:
                 self._weights |= exported.with_weights(model, known)
-            self._gap = max([packing.pack(model) for model in self._models])
+            self._reaches = [packing.pack(model) for model in self._models]
         except (RuntimeError, OSError, KeyError) as error:
             raise BundleError(
                 f"{folder} does not hold {stages} stages that OpenVINO reads ({error}); make them "
@@ -145,7 +145,7 @@ class OpenVinoBackend(Backend[Encoded | RowState]):
 
     def shape(self, rows: int, tokens: int) -> tuple[int, int]:
         """One of the few that stages are compiled for."""
-        return shapes.next_up(rows, tokens + self._gap, self._encoder.max_tokens + self._gap)
+        return shapes.next_up(rows, tokens, self._encoder.max_tokens)
 
     def run_stage(
         self, stage: int, rows: Sequence[Encoded | RowState]
@@ -153,12 +153,14 @@ class OpenVinoBackend(Backend[Encoded | RowState]):
         """Bring the rows together and run the stage."""
         lengths = np.array([row.tokens for row in rows])
         shape = self.shape(len(rows), int(lengths.max()))
-        packed = Packing.of(lengths, shape, self._gap)
+        packed = Packing.of(lengths, shape)
         inputs: Inputs = {
             MASK: shapes.mask(lengths, shape),
             PLACES: packed.places,
             ORDER: packed.order,
         }
+        if self._reaches[stage] > 0:
+            inputs[NEIGHBOURS] = packed.neighbours(self._reaches[stage])
         if stage == 0:
             inputs |= self._ids([row for row in rows if isinstance(row, Encoded)], shape)
         else:

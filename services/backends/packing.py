@@ -3,9 +3,9 @@
 A padded batch of texts of several lengths is a third to a half padding, and most of a stage
 (projections, feed-forward parts, norms) looks at each token by itself. So the graph of a stage is
 rewritten when it is read: tokens are brought end to end for all that, and side by side, in padded
-rows, for what looks at several of them (attention, pooling). Convolutions look at a few neighbours:
-they run end to end too (`products.py`), with as much padding between two rows as they reach. No
-weight, scale or shape of a result changes, nor do a token's numbers, but for how convolutions sum.
+rows, for what looks at several of them (attention, pooling). Convolutions look at a few neighbours,
+which are looked up for each token (`products.py`). No weight, scale or shape of a result changes,
+nor do a token's numbers, but for the order in which a convolution sums.
 
 After "effective transformers" (ByteTransformer, arXiv 2210.03052).
 """
@@ -27,11 +27,13 @@ from services.backends.graphs import Key
 
 # Inputs of a packed stage. PLACES (N,): where each packed token stands in the padded rows, counted
 # through.  ORDER (B, T): which packed token stands at each place; the row's last, where that is
-# padding.
-PLACES, ORDER = "places", "order"
+# padding.  NEIGHBOURS (N, 2R + 1): which packed tokens stand up to R before and behind each one in
+# its row; N, where the row has none.
+PLACES, ORDER, NEIGHBOURS = "places", "order", "neighbours"
 
 # What changes each number by itself, and what looks along the last dimension only.
-ELEMENTWISE = {"Add", "Subtract", "Multiply", "Divide", "Power", "SquaredDifference"} | {
+SUMS = {"Add", "Subtract"}
+ELEMENTWISE = {*SUMS, "Multiply", "Divide", "Power", "SquaredDifference"} | {
     *("FakeQuantize", "Convert", "Gelu", "Erf", "Relu", "Sigmoid", "Swish", "Tanh", "Sqrt")
 }
 ALONG_LAST = {"MVN", "ReduceMean"}
@@ -43,39 +45,46 @@ WORTH_PACKING = 64
 class Packing:
     """How the tokens of some rows stand in both forms: the inputs PLACES and ORDER.
 
-    tokens: of all rows together; behind them there may be others, that nobody reads.
+    lengths: of the rows.  tokens: of all of them together; behind those there may be others, that
+        nobody reads.
     """
 
+    lengths: NDArray[np.int64]
     tokens: int
     places: NDArray[np.int32]
     order: NDArray[np.int32]
 
     @classmethod
-    def of(cls, lengths: NDArray[np.int64], shape: tuple[int, int], gap: int = 0) -> Packing:
-        """That of rows of such lengths (at most B) in padded ones of a shape (B, T).
-
-        gap: tokens of padding behind each row; T is as much longer than the longest.
-        """
-        width = lengths + gap
-        tokens = int(width.sum())
-        first = np.cumsum(width) - width
+    def of(cls, lengths: NDArray[np.int64], shape: tuple[int, int]) -> Packing:
+        """That of rows of such lengths (at most B) in padded ones of a shape (B, T)."""
+        tokens = int(lengths.sum())
+        first = np.cumsum(lengths) - lengths
         along = np.arange(shape[1])
-        # Behind the last row there is padding as well: the first one's, where rows have any.
-        places = np.full(shapes.packed(tokens), lengths[0] if gap else 0, dtype=np.int32)
-        places[:tokens] = np.flatnonzero(along < width[:, None])
+        places = np.zeros(shapes.packed(tokens), dtype=np.int32)
+        places[:tokens] = np.flatnonzero(along < lengths[:, None])
         order = np.zeros(shape, dtype=np.int32)
-        order[: len(lengths)] = first[:, None] + np.minimum(along, width[:, None] - 1)
-        return cls(tokens, places, order)
+        order[: len(lengths)] = first[:, None] + np.minimum(along, lengths[:, None] - 1)
+        return cls(lengths, tokens, places, order)
+
+    def neighbours(self, reach: int) -> NDArray[np.int32]:
+        """The input NEIGHBOURS, for tokens up to `reach` away."""
+        count = len(self.places)
+        behind = np.zeros(count, dtype=np.int32)
+        behind[: self.tokens] = np.repeat(np.cumsum(self.lengths), self.lengths)
+        before = np.zeros(count, dtype=np.int32)
+        before[: self.tokens] = behind[: self.tokens] - np.repeat(self.lengths, self.lengths)
+        found = np.arange(count, dtype=np.int32)[:, None] + np.arange(-reach, reach + 1)
+        inside = (found >= before[:, None]) & (found < behind[:, None])
+        return np.where(inside, found, count).astype(np.int32)
 
 
 def pack(model: Any) -> int:
     """Rewrite the graph of a stage, whose weights are in it.
 
-    HIDDEN and NEXT_HIDDEN are of packed tokens (1, N, H) then; PLACES and ORDER are inputs of a
-    stage that needs them. A graph with nothing that is worth it stays as it is.
+    HIDDEN and NEXT_HIDDEN are of packed tokens (1, N, H) then; PLACES, ORDER and NEIGHBOURS are
+    inputs of a stage that needs them. A graph with nothing that is worth it stays as it is.
 
-    Returns the tokens of padding that are to stand between rows: where they do, a row that does not
-    depend on padding is zero, or it would.
+    Returns how far a token's NEIGHBOURS are to reach.
     """
     return _Rewriting(model).run()
 
@@ -93,19 +102,22 @@ class _Rewriting:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._standing = graphs.standing(model)
-        self._gap = 0
-        # Hidden states pass from stage to stage without padding between rows.
-        ports = [port.get_tensor().get_names() for port in (*model.inputs, *model.outputs)]
-        self._keeps_gaps = not any({HIDDEN, NEXT_HIDDEN} & names for names in ports)
+        self._masks = graphs.copies(model, MASK)
         self._fixed: dict[str, bool] = {}
         self._knows_padding: set[str] = set()
-        # What is packed, by the output of the graph as it was.
+        # Packed tokens, by the output that gave them as padded rows.
         self._packed: dict[Key, Any] = {}
-        # What is brought from one form to the other.
+        # Which of them are zero where they are padding. Those are there as padded rows, too.
+        self._masked: set[Key] = set()
+        # What was brought from one form to the other.
         self._joined: dict[Key, Any] = {}
         self._parted: dict[Key, Any] = {}
+        self._reach = max(
+            (graphs.reach(n) for n in model.get_ops() if self._convolves(n)), default=0
+        )
         self._places = graphs.parameter(PLACES, [-1])
         self._order = graphs.parameter(ORDER, [-1, -1])
+        self._neighbours = graphs.parameter(NEIGHBOURS, [-1, 2 * self._reach + 1])
 
     def run(self) -> int:
         for node in self._model.get_ordered_ops():
@@ -113,10 +125,10 @@ class _Rewriting:
                 self._begin(node)
             elif not self._is_fixed(node):
                 self._rewrite(node)
-        inputs = [self._places, self._order]
+        inputs = [self._places, self._order, self._neighbours]
         self._model.add_parameters([p for p in inputs if p.output(0).get_target_inputs()])
         self._model.validate_nodes_and_infer_types()
-        return self._gap
+        return self._reach
 
     def _begin(self, parameter: Any) -> None:
         names = parameter.output(0).get_tensor().get_names()
@@ -132,44 +144,73 @@ class _Rewriting:
         sources = [port.get_source_output() for port in ports]
         if any(source.get_node().get_name() in self._knows_padding for source in sources):
             self._knows_padding.add(node.get_name())
+        given = graphs.key(node.output(0))
         along = self._read_along(node, sources)
         if along is not None:
-            tokens = [self._end_to_end(source) for source in sources]
-            self._packed[graphs.key(node.output(0))] = self._on_packed(node, ports, tokens, along)
-            self._gap = max(self._gap, graphs.reach(node))
+            self._packed[given] = self._of_packed(node, ports, sources, along)
             return
+        if self._is_masked(node, sources) and self._is_convolved(node):
+            self._masked.add(given)
+            self._packed[given] = self._of_masked(node, sources)
         for port, source in zip(ports, sources, strict=True):
-            if graphs.key(source) in self._packed:
+            if self._is_packed_alone(source):
                 port.replace_source_output(self._side_by_side(source))
 
-    def _on_packed(self, node: Any, ports: Sequence[Any], tokens: Sequence[Any], along: int) -> Any:
-        """What a node gives of packed tokens, which in its padded rows stood along a dimension."""
+    def _of_packed(
+        self, node: Any, ports: Sequence[Any], sources: Sequence[Any], along: int
+    ) -> Any:
+        """What a node gives of packed tokens, which in padded rows stood along a dimension."""
+        tokens = [self._end_to_end(source) for source in sources]
         kind = node.get_type_name()
         if kind == "Transpose":
             return tokens[0]
         if kind == "MatMul":
             turned = bool(node.get_attributes()["transpose_b"])
-            weights = node.input(1).get_source_output()
-            return ops.matmul(tokens[0], weights, False, turned).output(0)
+            return ops.matmul(tokens[0], node.input_value(1), False, turned).output(0)
         if kind == "Convolution":
-            return products.of_convolution(node, tokens[0])
+            return products.of_convolution(node, tokens[0], self._neighbours)
         for port, source in zip(ports, tokens, strict=True):
             port.replace_source_output(source)
         if along == 2:
             for port in node.inputs():
                 if self._is_fixed(port.get_source_output().get_node()):
-                    graphs.turn_fixed(port)
+                    port.replace_source_output(graphs.upright(port.get_source_output()))
         node.validate_and_infer_types()
         return node.output(0)
 
+    def _is_masked(self, node: Any, sources: Sequence[Any]) -> bool:
+        """Whether a node makes padding zero and changes nothing else, or rounds or turns such."""
+        if graphs.hands_on(node):
+            return graphs.key(sources[0]) in self._masked
+        masks = [graphs.key(source) in self._masks for source in sources]
+        stand = {self._standing.get(graphs.key(output)) for output in (*sources, node.output(0))}
+        return (
+            node.get_type_name() == "Multiply"
+            and sum(masks) == 1 < len(masks)
+            and stand in ({1}, {2})
+        )
+
+    def _of_masked(self, node: Any, sources: Sequence[Any]) -> Any:
+        """Packed tokens of a node that makes padding zero, or rounds or turns such rows."""
+        (rows,) = [source for source in sources if graphs.key(source) not in self._masks]
+        tokens = self._end_to_end(rows)
+        if node.get_type_name() != "FakeQuantize":
+            return tokens
+        limits = [port.get_source_output() for port in node.inputs()[1:]]
+        if self._standing[graphs.key(rows)] == 2:
+            limits = [graphs.upright(limit) for limit in limits]
+        return ops.fake_quantize(tokens, *limits, node.get_attributes()["levels"]).output(0)
+
     def _read_along(self, node: Any, sources: Sequence[Any]) -> int | None:
-        """Along which dimension a node is to read packed tokens; None: it reads padded rows."""
+        """Along which dimension packed tokens would stand that a node is to read; None: it reads
+        padded rows.
+        """
         if node.get_type_name() == "Result":
             return 1 if NEXT_HIDDEN in sources[0].get_tensor().get_names() else None
-        packed = {graphs.key(source) for source in sources} & self._packed.keys()
-        known = {self._standing[key] for key in packed}
+        packed = [source for source in sources if self._is_packed_alone(source)]
+        known = {self._standing[graphs.key(source)] for source in packed}
         for along in known or {1, 2}:
-            missing = [source for source in sources if graphs.key(source) not in packed]
+            missing = [source for source in sources if not self._is_packed_alone(source)]
             if (
                 len(known) <= 1
                 and self._works_along(node, along)
@@ -179,27 +220,38 @@ class _Rewriting:
                 return along
         return None
 
+    def _is_packed_alone(self, rows: Any) -> bool:
+        return graphs.key(rows) in self._packed and graphs.key(rows) not in self._masked
+
     def _may_join(self, node: Any, rows: Sequence[Any]) -> bool:
         """Whether padded rows may be packed to meet packed tokens in a node.
 
         Not where their padding says something, such as zeros of what is summed up later: packed it
-        is lost. What a convolution reads has padding between its rows, which keeps it.
+        is lost. Zeros say nothing any more when something is added.
         """
-        told = any(source.get_node().get_name() in self._knows_padding for source in rows)
-        return not told or self._has_gaps(node)
+        return all(
+            source.get_node().get_name() not in self._knows_padding
+            or (graphs.key(source) in self._masked and node.get_type_name() in SUMS)
+            for source in rows
+        )
 
-    def _has_gaps(self, node: Any) -> bool:
+    def _is_convolved(self, node: Any) -> bool:
         """Whether a convolution reads end to end what a node gives, perhaps rounded or turned."""
         return any(
-            (graphs.reach(reader) > 0 and self._works_along(reader, 2))
-            or (graphs.hands_on(reader) and self._has_gaps(reader))
+            (self._convolves(reader) and self._is_worth_it(reader))
+            or (graphs.hands_on(reader) and self._is_convolved(reader))
             for reader in graphs.readers(node)
         )
 
+    def _convolves(self, node: Any) -> bool:
+        """Whether a node is a convolution that can be done on packed tokens."""
+        return node.get_type_name() == "Convolution" and self._works_along(node, 2)
+
     def _may_be_packed(self, rows: Any, along: int) -> bool:
-        """Whether it has the form of padded rows, (B, T, F) or (B, F, T), with F known."""
+        """Whether it has the form of padded rows, (B, T), (B, T, F) or (B, F, T), with F known."""
+        shape = rows.get_partial_shape()
         stands = self._standing.get(graphs.key(rows)) == along
-        return stands and bool(rows.get_partial_shape()[3 - along].is_static)
+        return stands and (shape.rank == 2 or bool(shape[3 - along].is_static))
 
     def _works_along(self, node: Any, along: int) -> bool:
         """Whether a node works token by token, or nearly so, on tokens along a dimension."""
@@ -216,28 +268,45 @@ class _Rewriting:
             turned = bool(node.get_attributes()["transpose_a"])
             return self._multiplies_by_fixed(node, rank=2) and along == 1 + turned
         if kind == "Convolution":
-            fits = graphs.reach(node) == 0 or (graphs.reach(node) > 0 and self._keeps_gaps)
-            return self._multiplies_by_fixed(node, rank=3) and along == 2 and fits
-        return kind in ELEMENTWISE or (kind == "Transpose" and graphs.turns(node))
+            return (
+                self._multiplies_by_fixed(node, rank=3) and along == 2 and graphs.reach(node) >= 0
+            )
+        return (
+            kind in ELEMENTWISE
+            or (kind == "Transpose" and graphs.turns(node))
+            or self._looks_up(node)
+        )
 
     def _multiplies_by_fixed(self, node: Any, rank: int) -> bool:
         weights = node.input(1)
         fixed = self._is_fixed(weights.get_source_output().get_node())
         return fixed and weights.get_partial_shape().rank.get_length() == rank
 
+    def _looks_up(self, node: Any) -> bool:
+        """Whether a node looks up each token's row in a table."""
+        if node.get_type_name() != "Gather":
+            return False
+        table, ids, axis = (port.get_source_output() for port in node.inputs())
+        rows = table.get_partial_shape().rank == 2 and ids.get_partial_shape().rank == 2
+        first = axis.get_node().get_type_name() == "Constant" and int(axis.get_node().data) == 0
+        return bool(rows and first) and self._is_fixed(table.get_node())
+
     def _is_worth_it(self, node: Any) -> bool:
         """Whether padded rows should be packed for a node: one that makes much of each token, or
         leads to such alone.
         """
-        if graphs.hands_on(node) or (node.get_type_name() in ELEMENTWISE and self._has_gaps(node)):
-            return all(self._is_worth_it(reader) for reader in graphs.readers(node))
+        kind = node.get_type_name()
         found = node.output(0).get_partial_shape()
-        if node.get_type_name() == "MatMul" and self._works_along(node, 1 + graphs.turns(node)):
+        if kind == "MatMul" and self._works_along(node, 1 + graphs.turns(node)):
             width = found[2]
-        elif node.get_type_name() == "Convolution" and self._works_along(node, 2):
+        elif self._convolves(node):
             width = found[1]
         else:
-            return False
+            sources = [port.get_source_output() for port in node.inputs()]
+            leads = graphs.hands_on(node) or kind in SUMS or self._looks_up(node)
+            return (leads or self._is_masked(node, sources)) and all(
+                self._is_worth_it(reader) for reader in graphs.readers(node)
+            )
         return bool(width.is_static and width.get_length() >= WORTH_PACKING)
 
     def _is_fixed(self, node: Any) -> bool:
@@ -251,18 +320,28 @@ class _Rewriting:
         return self._fixed[name]
 
     def _end_to_end(self, rows: Any) -> Any:
-        """Packed tokens (1, N, F) of padded rows (B, T, F) or (B, F, T), if they are not yet."""
+        """Packed tokens (1, N, F) of padded rows (B, T, F) or (B, F, T), or (1, N) of (B, T)."""
         key = graphs.key(rows)
         if key in self._packed:
             return self._packed[key]
         if key not in self._joined:
-            along = self._standing[key]
-            width = rows.get_partial_shape()[3 - along].get_length()
-            upright = graphs.turned(rows) if along == 2 else rows
-            tokens = ops.reshape(upright, np.array([-1, width]), special_zero=False)
-            found = ops.unsqueeze(ops.gather(tokens, self._places, np.int64(0)), np.int64(0))
-            self._joined[key] = found.output(0)
+            node = rows.get_node()
+            if node.get_type_name() == "Transpose":
+                self._joined[key] = self._end_to_end(node.input_value(0))
+            else:
+                self._joined[key] = self._gathered(rows).output(0)
         return self._joined[key]
+
+    def _gathered(self, rows: Any) -> Any:
+        shape = rows.get_partial_shape()
+        if shape.rank == 2:
+            tokens = ops.reshape(rows, np.array([-1]), special_zero=False)
+        else:
+            along = self._standing[graphs.key(rows)]
+            upright = graphs.turned(rows) if along == 2 else rows
+            width = shape[3 - along].get_length()
+            tokens = ops.reshape(upright, np.array([-1, width]), special_zero=False)
+        return ops.unsqueeze(ops.gather(tokens, self._places, np.int64(0)), np.int64(0))
 
     def _side_by_side(self, rows: Any) -> Any:
         """Padded rows (B, T, F) or (B, F, T), as they stood, of what is packed tokens now."""

@@ -11,7 +11,7 @@ from openvino import opset13 as ops
 from services.backends import shapes
 from services.backends.exported import IDS, LOGITS, MASK, POOLED
 from services.backends.openvino_backend import OpenVinoBackend
-from services.backends.packing import ORDER, PLACES, WORTH_PACKING, Packing, pack
+from services.backends.packing import NEIGHBOURS, ORDER, PLACES, WORTH_PACKING, Packing, pack
 from services.backends.rows import padded
 from services.backends.tokenizing import TextEncoder
 from services.backends.torch_backend import TorchBackend
@@ -29,7 +29,6 @@ VOCABULARY = len(tiers.SPECIAL) + len(tiers.WORDS)
 RAGGED = ([9, 1, 4], [1], [3, 3, 12, 2, 1])
 
 lengths_of_rows = st.lists(st.integers(1, 20), min_size=1, max_size=9).map(np.array)
-gaps = st.integers(0, 3)
 
 
 @pytest.fixture(scope="module")
@@ -40,61 +39,54 @@ def encoder():
 # The two forms.
 
 
-def packing(lengths, gap):
-    shape = shapes.next_up(len(lengths), int(lengths.max()) + gap, 0)
-    return Packing.of(lengths, shape, gap), shape
+def packing(lengths):
+    shape = shapes.next_up(len(lengths), int(lengths.max()), 0)
+    return Packing.of(lengths, shape), shape
 
 
-@given(lengths_of_rows, gaps)
-def test_a_token_is_found_in_both_forms(lengths, gap):
-    packed, (_, wide) = packing(lengths, gap)
+@given(lengths_of_rows)
+def test_a_token_is_found_in_both_forms(lengths):
+    packed, (_, wide) = packing(lengths)
     for row, length in enumerate(lengths):
         for token in range(length):
             assert packed.places[packed.order[row, token]] == row * wide + token
 
 
-@given(lengths_of_rows, st.integers(1, 3))
-def test_between_rows_stands_their_own_padding(lengths, gap):
-    packed, (_, wide) = packing(lengths, gap)
-    behind = np.setdiff1d(packed.places[: packed.tokens], own_places(lengths, wide))
-    assert len(behind) == gap * len(lengths)
-    assert (behind % wide >= lengths[behind // wide]).all()
-    # In order, so that what a convolution sees behind a row is padding.
-    assert (np.diff(packed.places[: packed.tokens]) > 0).all()
-
-
-@given(lengths_of_rows, st.integers(1, 3))
-def test_behind_the_last_row_stands_padding(lengths, gap):
-    """What a convolution sees before the first row is taken from there."""
-    packed, (_, wide) = packing(lengths, gap)
-    assert not np.isin(
-        packed.places[lengths.sum() + gap * len(lengths) :], own_places(lengths, wide)
-    ).any()
-    assert not np.isin(packed.places[-gap:], own_places(lengths, wide)).any()
-
-
-@given(lengths_of_rows, gaps)
-def test_padding_is_read_from_the_row_itself(lengths, gap):
-    """Never from its neighbours; from its padding, where that stands behind it."""
-    packed, (_, wide) = packing(lengths, gap)
+@given(lengths_of_rows)
+def test_padding_is_read_from_the_row_itself(lengths):
+    """Never from its neighbours."""
+    packed, (_, wide) = packing(lengths)
     for row, length in enumerate(lengths):
         places = packed.places[packed.order[row, length:]]
-        assert (places // wide == row).all()
-        assert (places % wide >= (length if gap else length - 1)).all()
+        assert (places == row * wide + length - 1).all()
 
 
-@given(lengths_of_rows, gaps)
-def test_nothing_is_read_that_is_not_there(lengths, gap):
-    packed, (rows, wide) = packing(lengths, gap)
-    assert packed.tokens == lengths.sum() + gap * len(lengths) <= len(packed.places)
+@given(lengths_of_rows, st.integers(1, 6))
+def test_a_token_s_neighbours_are_those_of_its_row(lengths, reach):
+    packed, _ = packing(lengths)
+    found = packed.neighbours(reach)
+    assert found.shape == (len(packed.places), 2 * reach + 1)
+    for row, length in enumerate(lengths):
+        for token in range(length):
+            around = range(token - reach, token + reach + 1)
+            wanted = [
+                packed.order[row, place] if 0 <= place < length else len(packed.places)
+                for place in around
+            ]
+            assert found[packed.order[row, token]].tolist() == wanted
+
+
+@given(lengths_of_rows, st.integers(1, 6))
+def test_nothing_is_read_that_is_not_there(lengths, reach):
+    packed, (rows, wide) = packing(lengths)
+    assert packed.tokens == lengths.sum() <= len(packed.places)
     assert packed.places.min() >= 0
     assert packed.places.max() < rows * wide
     assert packed.order.min() >= 0
     assert packed.order.max() < packed.tokens
-
-
-def own_places(lengths, wide):
-    return np.concatenate([row * wide + np.arange(n) for row, n in enumerate(lengths)])
+    around = packed.neighbours(reach)
+    assert around.min() >= 0
+    assert around.max() <= len(packed.places)  # one more is zeros
 
 
 # Networks.
@@ -177,16 +169,16 @@ def test_all_of_a_transformer_that_is_dense_reads_packed_tokens(encoder):
 
 
 @pytest.mark.parametrize(
-    ("kernel", "dilations", "gap"),
+    ("kernel", "dilations", "reach"),
     [(1, (1, 3), 0), (3, (1,), 1), (3, (1, 3, 5), 5), (5, (2, 1), 4)],
 )
-def test_the_convolutions_of_a_student_are_products_of_packed_tokens_with_padding_between(
-    encoder, kernel, dilations, gap
+def test_the_convolutions_of_a_student_are_products_of_packed_tokens(
+    encoder, kernel, dilations, reach
 ):
     sizes = {"kind": "conv", "kernel": kernel, "dilations": dilations}
     (model,) = converted(made(sizes), encoder)
     assert len(of_kind(model, "Convolution")) == len(dilations)
-    assert pack(model) == gap
+    assert pack(model) == reach
     assert not of_kind(model, "Convolution")
     products = [node.input(1).get_partial_shape() for node in of_kind(model, "MatMul")]
     widths = [WIDTH, *(WIDTH + 32 for _ in dilations)][: len(dilations)]
@@ -273,6 +265,17 @@ def computed_while_turned(rows, mask, pooled):
     return total(ops.multiply(turned(ops.gelu(found, "erf"), 0, 2, 1), mask), 1)
 
 
+def zeros_are_multiplied_and_summed(rows, mask, pooled):
+    own = ops.multiply(dense(rows), mask)
+    return total(ops.multiply(own, ops.sigmoid(convolved(own, 3, 1))), 1)
+
+
+def rounded_zeros_are_summed_and_convolved(rows, mask, pooled):
+    one = np.float32(1)
+    own = ops.fake_quantize(ops.multiply(dense(rows), mask), -one, one, -one, one, 255)
+    return ops.add(total(own, 1), total(ops.multiply(convolved(own, 3, 1), mask), 1))
+
+
 def convolved_between(rows, mask, pooled):
     """One number less than tokens."""
     found = convolved(ops.multiply(dense(rows), mask), 2, 0)
@@ -309,6 +312,8 @@ SKETCHES = [
     zeros_are_summed_and_convolved_one_by_one,
     convolved_twice,
     computed_while_turned,
+    zeros_are_multiplied_and_summed,
+    rounded_zeros_are_summed_and_convolved,
     convolved_between,
     tokens_come_first,
     every_second_token,
@@ -336,21 +341,22 @@ def named(node, name):
     return node
 
 
-def inputs(rows, pooled, gap):
+def inputs(rows, pooled, reach):
     lengths = np.array([len(row) for row in rows])
-    packed, shape = packing(lengths, gap)
+    packed, shape = packing(lengths)
     return {
         IDS: shapes.filled(padded(rows, 0), shape),
         MASK: shapes.mask(lengths, shape),
         POOLED: shapes.filled(pooled, shape[:1]),
         PLACES: packed.places,
         ORDER: packed.order,
+        NEIGHBOURS: packed.neighbours(reach),
     }
 
 
-def answers(run, rows, pooled, gap=0):
+def answers(run, rows, pooled, reach=0):
     wanted = {port.get_any_name() for port in run.inputs}
-    given = {n: array for n, array in inputs(rows, pooled, gap).items() if n in wanted}
+    given = {n: array for n, array in inputs(rows, pooled, reach).items() if n in wanted}
     return run(given)[LOGITS][: len(rows)]
 
 
@@ -358,7 +364,7 @@ def answers(run, rows, pooled, gap=0):
 def test_a_packed_row_is_what_it_is_unpacked_and_alone(sketch):
     model = stage(sketch)
     plain = compiled(model)
-    gap = pack(model)
+    reach = pack(model)
     packed = compiled(model)
     for lengths in RAGGED:
         rng = np.random.default_rng(len(lengths))
@@ -367,4 +373,4 @@ def test_a_packed_row_is_what_it_is_unpacked_and_alone(sketch):
         wanted = [
             answers(plain, [row], own[None])[0] for row, own in zip(rows, pooled, strict=True)
         ]
-        np.testing.assert_allclose(answers(packed, rows, pooled, gap), wanted, atol=1e-4)
+        np.testing.assert_allclose(answers(packed, rows, pooled, reach), wanted, atol=1e-4)
