@@ -161,7 +161,7 @@ def _markdown(heading: str, about: str, sets: Mapping[str, Any]) -> str:
     tables = joined([Table(**table) for found in sets.values() for table in found["tables"]])
     made = Table(
         "Where and when",
-        ["set", "seeds", "made", "processor", "cores", "threads", *PACKAGES],
+        ["set", "seeds", "made", "processor", "cores", "threads", "python", *PACKAGES],
         [_made(name, found) for name, found in sets.items()],
     )
     return "\n".join([f"# {heading}\n\n{about}", *map(_markdown_table, [*tables, made])])
@@ -169,7 +169,7 @@ def _markdown(heading: str, about: str, sets: Mapping[str, Any]) -> str:
 
 def _made(name: str, found: Mapping[str, Any]) -> list[str]:
     on = found["machine"]
-    where = [on[key] for key in ("cpu", "cores", "torch_threads", *PACKAGES)]
+    where = [on[key] for key in ("cpu", "cores", "torch_threads", "python", *PACKAGES)]
     return [name, _seeds(found), found["made"], *map(str, where)]
 
 

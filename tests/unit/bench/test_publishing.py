@@ -27,9 +27,9 @@ def test_the_files_say_what_on_which_machine_and_with_which_versions(tmp_path):
     assert json.loads((tmp_path / "trial.json").read_text())["sets"]["first"] == record
     assert record["curves"] == PART.figures["curves"]
     assert record["machine"]["cores"] >= 1
-    assert {"cpu", "torch", "numpy", "offramp"} <= set(record["machine"])
+    assert {"cpu", "python", "torch", "numpy", "offramp"} <= set(record["machine"])
     written = (tmp_path / "trial.md").read_text()
-    assert record["machine"]["torch"] in written
+    assert f"| {record['machine']['python']} | {record['machine']['torch']} |" in written
     assert "| one | 1.00 |" in written
     assert written.index("## Things") < written.index("| name | value |") < written.index("A note.")
 
