@@ -17,7 +17,7 @@ import openvino
 from numpy.typing import NDArray
 
 from offramp.errors import BundleError
-from services.backends import exported, packing, shapes
+from services.backends import exported, packed_stages, shapes
 from services.backends.base import Backend, Encoded, Text
 from services.backends.exported import (
     HIDDEN,
@@ -97,7 +97,7 @@ class OpenVinoBackend(Backend[Encoded | RowState]):
             known = read_weights(weights) | read_integers(weights)
             for model in self._models:
                 self._weights |= exported.with_weights(model, known)
-            self._reaches = [packing.pack(model) for model in self._models]
+            self._reaches = [packed_stages.pack(model) for model in self._models]
         except (RuntimeError, OSError, KeyError) as error:
             raise BundleError(
                 f"{folder} does not hold {stages} stages that OpenVINO reads ({error}); make them "
