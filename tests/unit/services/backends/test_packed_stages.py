@@ -127,9 +127,9 @@ def test_the_convolutions_of_a_student_are_products_of_packed_tokens(
     products = [node.input(1).get_partial_shape() for node in of_kind(model, "MatMul")]
     widths = [WIDTH, *(WIDTH + 32 for _ in dilations)][: len(dilations)]
     assert [shape[1] for shape in products[: len(dilations)]] == [kernel * w for w in widths]
-    # No packed token is turned, and none brought back but for pooling: scores, values, the largest.
+    # No packed token is turned. Ids and segments are packed; scores, values and largest are not.
     assert not [n for n in of_kind(model, "Transpose") if is_packed(n, 1) or is_packed(n, 2)]
-    assert [len(readers_of(model, name)) for name in (PLACES, ORDER)] == [1, 3]
+    assert [len(readers_of(model, name)) for name in (PLACES, ORDER)] == [2, 3]
 
 
 def test_a_graph_with_nothing_dense_stays_as_it_is(encoder):
