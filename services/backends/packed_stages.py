@@ -299,7 +299,7 @@ class _Rewriting:
             return self._packed[key]
         if key not in self._joined:
             node = rows.get_node()
-            if node.get_type_name() == "Transpose":
+            if node.get_type_name() == "Transpose" and graphs.turns(node):
                 self._joined[key] = self._end_to_end(node.input_value(0))
             else:
                 self._joined[key] = self._gathered(rows).output(0)
