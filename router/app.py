@@ -103,7 +103,7 @@ class Router:
             lambda route: self.policies[route].version,
         )
         classifier = Classifier(self.policies, tiers, limits, answers, self.auditor)
-        admission = Admission(limits.max_in_flight, lambda: self.server.backlog.waiting)
+        admission = Admission(limits.max_in_flight)
         router_pb2_grpc.add_RouterServiceServicer_to_server(
             RouterServicer(classifier, admission, limits.max_batch_items), self.server.grpc
         )

@@ -1,1 +1,1 @@
-"""What every gRPC server here shares: wire conversion, interceptors, health, drain."""
+"""What every gRPC server here shares: the server itself, wire conversion, health, drain."""

@@ -23,8 +23,8 @@ from offramp.config import ServerSettings, TlsSettings
 from offramp.errors import ConfigError
 from offramp.process.ready import Ready
 from offramp.rpc.addresses import host_and_port, is_unix, obstacle, with_port
-from offramp.rpc.backlog import Backlog, received_by
-from offramp.rpc.interceptors import CallInterceptor
+from offramp.rpc.guard import CallGuard
+from offramp.rpc.server import Server
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _ASYNC_CHANNELZ: Any = vars(channelz)["aio"]
 # Messages beyond the limit are refused by the interceptor, in words; gRPC's own hard limit, which
 # cannot name a remedy, lies this much higher.
 HARD_LIMIT_FACTOR = 4
-# Calls that gRPC has received and Python not yet taken in. By default it cancels some at random
+# Calls that gRPC has received and the server not yet taken in. By default gRPC cancels some at random
 # beyond a thousand, and all that waited for half a minute; who is turned away is for the service to
 # say, with a remedy, and how long a call may take is for its deadline.
 MOST_UNTAKEN_CALLS = 65_536
@@ -44,9 +44,7 @@ OBJECTS_BETWEEN_COLLECTIONS = 20_000
 
 
 class GrpcServer:
-    """Owns one grpc.aio server and its metrics page; servicers are registered on `.grpc`.
-
-    `.backlog` knows how many calls wait to be taken in.
+    """Owns one gRPC server and its metrics page; servicers are registered on `.grpc`.
 
     shared: other processes may listen on the same address; the kernel parts the connections.
     """
@@ -66,8 +64,7 @@ class GrpcServer:
         self.port = 0
         self.metrics_port = 0
         limit = settings.max_message_bytes
-        self.backlog = Backlog()
-        interceptor = CallInterceptor(registry, limit, self.backlog.take)
+        guard = CallGuard(registry, limit)
         options = [
             ("grpc.max_receive_message_length", limit * HARD_LIMIT_FACTOR),
             ("grpc.max_send_message_length", -1),
@@ -78,9 +75,7 @@ class GrpcServer:
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ]
-        self.grpc, self.backlog.received = received_by(
-            lambda: _server(interceptors=[interceptor], options=options)
-        )
+        self.grpc = Server(guard.wrapped, options)
         self._health = _ASYNC_HEALTH.HealthServicer()
         self._health_names: tuple[str, ...] = ("",)
         self._metrics_server: WSGIServer | None = None
@@ -140,17 +135,6 @@ class GrpcServer:
         address = with_port(self.settings.address, self.port)
         metrics = with_port(self.settings.metrics_address, self.metrics_port)
         print(Ready(self.service, address, metrics).line(), flush=True)
-
-
-def _server(**settings: Any) -> grpc.aio.Server:
-    """A server that finds its methods by name only.
-
-    One that knows them beforehand waits for a call of each of them at the same time, and begins to
-    wait anew on all of these for every call: with ten methods 5 to 7 % of a bare call (two runs).
-    """
-    server = grpc.aio.server(**settings)
-    vars(server)["add_registered_method_handlers"] = lambda service, handlers: None
-    return server
 
 
 async def run(server: GrpcServer, *, on_hup: Callable[[], None] | None = None) -> None:

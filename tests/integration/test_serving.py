@@ -132,11 +132,12 @@ async def test_a_message_too_large_is_told_the_limit(channel: grpc.aio.Channel) 
 
 async def test_a_stream_ends_with_its_error(channel: grpc.aio.Channel) -> None:
     stub = router_pb2_grpc.RouterServiceStub(channel)
-    requests = [router_pb2.ClassifyStreamRequest(id=i) for i in ("a", "stop", "b")]
-    call = stub.ClassifyStream(iter(requests))
+    call = stub.ClassifyStream()
+    await call.write(router_pb2.ClassifyStreamRequest(id="a"))
     first = await call.read()
     assert isinstance(first, router_pb2.ClassifyStreamResponse)
     assert first.id == "a"
+    await call.write(router_pb2.ClassifyStreamRequest(id="stop"))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call.read()
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND

@@ -1,4 +1,4 @@
-"""Calls that are let in, and those that are refused because too many wait already."""
+"""Calls that are let in, and those that are refused because too many are under way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from router.admission import Admission
 
 
 def test_as_many_as_may_be_under_way_are_let_in_and_a_place_is_given_back():
-    admission = Admission(2, lambda: 0)
+    admission = Admission(2)
     with ExitStack() as held:
         held.enter_context(admission)
         with admission, pytest.raises(OverloadedError, match="2 calls are under way"):
@@ -19,23 +19,8 @@ def test_as_many_as_may_be_under_way_are_let_in_and_a_place_is_given_back():
         held.enter_context(admission)
 
 
-def test_those_that_wait_in_grpc_count_and_who_came_first_is_refused():
-    waiting = 10
-    admission = Admission(4, lambda: waiting)
-    let_in = []
-    with ExitStack() as held:
-        for _ in range(11):
-            waiting = max(0, waiting - 1)
-            try:
-                held.enter_context(admission)
-                let_in.append(waiting)
-            except OverloadedError:
-                pass
-    assert let_in == [3, 2, 1, 0]
-
-
 def test_a_call_that_fails_gives_its_place_back():
-    admission = Admission(1, lambda: 0)
+    admission = Admission(1)
     for _ in range(2):
         with pytest.raises(RuntimeError), admission:
             raise RuntimeError

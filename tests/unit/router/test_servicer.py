@@ -43,7 +43,7 @@ def answers(classifier, texts):
         for n, text in enumerate(texts):
             yield router_pb2.ClassifyStreamRequest(id=str(n), input={"text": text})
 
-    admission = Admission(1, lambda: 0)
+    admission = Admission(1)
     return RouterServicer(classifier, admission, MAX_ITEMS).ClassifyStream(requests(), Context())
 
 

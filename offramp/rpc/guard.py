@@ -6,9 +6,10 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -23,7 +24,6 @@ log = logging.getLogger(__name__)
 _WORDS = {False: "unary", True: "stream"}
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
 
 
 class Undecodable:
@@ -79,43 +79,21 @@ class MethodMetrics:
         self._seconds.observe(time.perf_counter() - began)
 
 
-if TYPE_CHECKING:
-    ServerInterceptor = grpc.aio.ServerInterceptor[Any, Any]
-else:
-    ServerInterceptor = grpc.aio.ServerInterceptor
-
-
-class CallInterceptor(ServerInterceptor):
+class CallGuard:
     """Wraps every method of a server.
 
     - Bytes that do not decode, or are too many, are INVALID_ARGUMENT with a remedy.
     - An OfframpError becomes its google.rpc.Status; anything else INTERNAL with a fixed sentence.
     - Each call is counted and timed.
-
-    take: called for every call, as soon as it is taken in.
     """
 
-    def __init__(
-        self, registry: CollectorRegistry, max_message_bytes: int, take: Callable[[], None]
-    ) -> None:
+    def __init__(self, registry: CollectorRegistry, max_message_bytes: int) -> None:
         self._metrics = CallMetrics(registry)
-        self._take = take
         self._max_message_bytes = max_message_bytes
-        self._handlers: dict[str, Handler] = {}
 
-    async def intercept_service(
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler:
-        """Return the method's handler, wrapped once; an unknown method is left to gRPC."""
-        self._take()
-        path = handler_call_details.method
-        handler: Any = self._handlers.get(path) or await continuation(handler_call_details)
-        if handler and path not in self._handlers:
-            service, _, method = path.lstrip("/").partition("/")
-            handler = self._handlers[path] = self._wrapped(handler, service, method)
-        return cast(Handler, handler)
-
-    def _wrapped(self, handler: Any, service: str, method: str) -> Handler:
+    def wrapped(self, path: str, handler: Any) -> Handler:
+        """The handler of a method, guarded. path: /SERVICE/METHOD."""
+        service, _, method = path.lstrip("/").partition("/")
         decode = self._guarded(handler.request_deserializer)
         shape = f"{_WORDS[handler.request_streaming]}_{_WORDS[handler.response_streaming]}"
         make = getattr(grpc, f"{shape}_rpc_method_handler")
@@ -160,8 +138,9 @@ def _yielding(behaviour: Any, metrics: MethodMetrics) -> Any:
     async def call(request: Any, context: Any) -> AsyncIterator[Any]:
         began = metrics.begin()
         try:
-            async for response in behaviour(_checked(request), context):
-                yield response
+            async with aclosing(behaviour(_checked(request), context)) as responses:
+                async for response in responses:
+                    yield response
         except BaseException as error:
             metrics.end(_code_of(error, context), began)
             await _abort(error, context, metrics.name)
