@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -11,9 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import grpc
-from grpc._cython import cygrpc
 
 log = logging.getLogger(__name__)
+
+# Which the type information does not mention.
+cygrpc: Any = importlib.import_module("grpc._cython.cygrpc")
+EOF: Any = vars(grpc.aio)["EOF"]
 
 # Seconds since 1970 from which on a deadline is none.
 NEVER = 1e17
@@ -147,7 +151,7 @@ class Call(ServicerContext):
         self._end(self._code or grpc.StatusCode.OK, self._words)
 
     async def _requests(self) -> AsyncIterator[Any]:
-        while (request := await self.read()) is not grpc.aio.EOF:
+        while (request := await self.read()) is not EOF:
             yield request
 
     def _take(self, message: bytes | None) -> None:
@@ -168,7 +172,7 @@ class Call(ServicerContext):
             self._reader = self._host.loop.create_future()
             await self._reader
         if self._received is None:
-            return grpc.aio.EOF
+            return EOF
         message, self._received = self._received, None
         self._receive_message()
         return self._decoded(message)

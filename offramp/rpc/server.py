@@ -1,10 +1,13 @@
-"""A server for asyncio handlers, at a fifth of what a call of grpc.aio costs.
+"""A server for asyncio handlers, at a fifth of what a call of grpc.aio's own costs.
 
-grpc.aio waits for gRPC's core on a thread of its own, which writes a byte to a socket for each event,
-makes two tasks and a handful of futures for a call, and takes in one call per turn of the event loop. This
-one has the completion queue's thread prepare a call as far as its first message and hand it to the
-event loop, with all others that have come meanwhile. It stands on `cygrpc`, gRPC's own layer below both of its
-servers for Python: no public interface, so pyproject.toml pins grpcio to what the tests ran with.
+grpc.aio waits for gRPC's core on a thread of its own that writes a byte to a socket for each event,
+makes two tasks and a handful of futures for a call, and takes in one call per turn of the event
+loop. Here the thread of the completion queue prepares a call as far as its first message and hands
+it to the event loop, together with all others that have come meanwhile.
+
+It stands on `cygrpc`, the layer below both of gRPC's servers for Python. That is no public
+interface, so pyproject.toml pins grpcio to what tests/integration/test_server.py has seen; they
+hold this server to what grpc.aio's does.
 """
 
 from __future__ import annotations
@@ -16,14 +19,15 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
-from grpc._cython import cygrpc
 
-from offramp.rpc.call import NO_FLAGS, Call
+from offramp.rpc.call import NO_FLAGS, Call, cygrpc
 
 log = logging.getLogger(__name__)
+
+GenericHandler: TypeAlias = "grpc.GenericRpcHandler[Any, Any]"
 
 # Calls that begin in one turn of the event loop; in a burst whatever else is due comes between.
 BEGUN_PER_TURN = 32
@@ -47,7 +51,7 @@ class Server(grpc.aio.Server):
         self._completions = cygrpc.CompletionQueue()
         self._core = cygrpc.Server(tuple(options), False)
         self._core.register_completion_queue(self._completions)
-        self._generic_handlers: list[grpc.GenericRpcHandler] = []
+        self._generic_handlers: list[GenericHandler] = []
         self._methods: dict[bytes, Any] = {}
         self._thread = threading.Thread(target=self._serve, name="grpc-server", daemon=True)
         self._begun: set[Call] = set()
@@ -58,9 +62,7 @@ class Server(grpc.aio.Server):
         self._stopped: asyncio.Future[None] = self.loop.create_future()
         self._shut_down: asyncio.Future[None] | None = None
 
-    def add_generic_rpc_handlers(
-        self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]
-    ) -> None:
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[GenericHandler]) -> None:
         """Serve the methods that these know; the first one that knows a method has it."""
         self._generic_handlers.extend(generic_rpc_handlers)
 
@@ -89,7 +91,7 @@ class Server(grpc.aio.Server):
         self._request_call()
         self._thread.start()
 
-    async def stop(self, grace: float | None) -> None:
+    async def stop(self, grace: float | None = None) -> None:
         """Refuse new calls; cancel those that have not ended after `grace` seconds. Idempotent."""
         if not self._started:
             return
@@ -111,7 +113,7 @@ class Server(grpc.aio.Server):
 
     @staticmethod
     async def _all_gone(shut_down: asyncio.Future[None]) -> None:
-        """gRPC's core has shut down when no call is left, not even one in a cycle of references."""
+        """Wait until no call is left, not even in a cycle of references: gRPC's core waits too."""
         while not shut_down.done():
             gc.collect()
             await asyncio.wait([shut_down], timeout=GONE_SECONDS)

@@ -35,7 +35,7 @@ _ASYNC_CHANNELZ: Any = vars(channelz)["aio"]
 # Messages beyond the limit are refused by the interceptor, in words; gRPC's own hard limit, which
 # cannot name a remedy, lies this much higher.
 HARD_LIMIT_FACTOR = 4
-# Calls that gRPC has received and the server not yet taken in. By default gRPC cancels some at random
+# Calls that gRPC has received and the server not yet taken in. By default it cancels some at random
 # beyond a thousand, and all that waited for half a minute; who is turned away is for the service to
 # say, with a remedy, and how long a call may take is for its deadline.
 MOST_UNTAKEN_CALLS = 65_536
