@@ -74,9 +74,18 @@ class Options:
         )
 
 
+def plain_parser(description: str | None, examples: str) -> argparse.ArgumentParser:
+    """A parser that knows nothing yet."""
+    return argparse.ArgumentParser(
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
 def parser(description: str | None, examples: str, sets: Sequence[str]) -> argparse.ArgumentParser:
     """A parser for commands that train on `sets`, unless told of others."""
-    found = _parser(description, examples)
+    found = plain_parser(description, examples)
     found.add_argument(
         "--data",
         type=Path,
@@ -124,7 +133,7 @@ def parser(description: str | None, examples: str, sets: Sequence[str]) -> argpa
 
 def serving_parser(description: str | None, examples: str) -> argparse.ArgumentParser:
     """A parser for commands that send texts to a bundle."""
-    found = _parser(description, examples)
+    found = plain_parser(description, examples)
     found.add_argument(
         "--data", type=Path, required=True, metavar="FILE", help="labelled texts to send"
     )
@@ -157,14 +166,6 @@ def add_out(parser: argparse.ArgumentParser) -> None:
         default=Path("bench/results"),
         metavar="DIR",
         help="where the tables land, as Markdown and JSON (default: bench/results)",
-    )
-
-
-def _parser(description: str | None, examples: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
-        description=description,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
 

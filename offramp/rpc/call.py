@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
-from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import grpc
@@ -63,7 +62,8 @@ class Call(ServicerContext):
         self._received: bytes | None = None
         self._no_more = False
         self._reader: asyncio.Future[None] | None = None
-        self._sending: asyncio.Future[None] | None = None
+        self._unsent = False
+        self._writer: asyncio.Future[None] | None = None
         self._greeted = False
         self._over = False
         self._gone = False
@@ -100,8 +100,10 @@ class Call(ServicerContext):
         if event.batch_operations[0].cancelled():
             self._host.soon(self._leave)
 
-    def _on_sent(self, sent: asyncio.Future[None], event: Any) -> None:
-        self._host.soon(_settle, sent)
+    def _on_sent(self, event: Any) -> None:
+        self._unsent = False
+        if self._writer is not None:
+            self._host.soon(_settle, self._writer)
 
     # On the event loop.
 
@@ -146,8 +148,7 @@ class Call(ServicerContext):
                     await self.write(response)
         else:
             await answers
-        if self._sending is not None:
-            await self._sending
+        await self._until_sent()
         self._end(self._code or grpc.StatusCode.OK, self._words)
 
     async def _requests(self) -> AsyncIterator[Any]:
@@ -180,14 +181,20 @@ class Call(ServicerContext):
     async def write(self, message: Any) -> None:
         """Send a message. gRPC takes one at a time: waits until it has taken the last one."""
         data = self._encoded(message)
-        while self._sending is not None and not self._sending.done():
-            await self._sending
+        await self._until_sent()
         if self._gone:
             raise asyncio.CancelledError
         self._check_open()
-        self._sending = self._host.loop.create_future()
+        self._unsent = True
         operations = (*self._greeting(), cygrpc.SendMessageOperation(data, NO_FLAGS))
-        self._call.start_server_batch(operations, partial(self._on_sent, self._sending))
+        self._call.start_server_batch(operations, self._on_sent)
+
+    async def _until_sent(self) -> None:
+        while self._unsent:
+            self._writer = self._host.loop.create_future()
+            if self._unsent:  # still, now that the server's thread can see who waits
+                await self._writer
+            self._writer = None
 
     async def send_initial_metadata(self, initial_metadata: Any) -> None:
         """Send what stands before the first message. Raises UsageError where that went out."""
