@@ -36,11 +36,8 @@ class Host(Protocol):
     def soon(self, act: Any, *arguments: Any) -> None:
         """Have the event loop do something; may be called on any thread."""
 
-    def arrive(self, call: Call) -> None:
-        """Have the event loop begin a call; may be called on any thread."""
-
-    def forget(self, call: Call) -> None:
-        """A call has ended."""
+    def begin(self, call: Call) -> None:
+        """Have a call's handler answer it."""
 
 
 class Call(ServicerContext):
@@ -82,7 +79,7 @@ class Call(ServicerContext):
         )
         self._receive_message()
         if self._handler.request_streaming:
-            self._host.arrive(self)
+            self._host.soon(self._host.begin, self)
 
     def _receive_message(self) -> None:
         operation = cygrpc.ReceiveMessageOperation(NO_FLAGS)
@@ -94,7 +91,7 @@ class Call(ServicerContext):
             self._host.soon(self._take, message)
         else:
             self._received = message
-            self._host.arrive(self)
+            self._host.soon(self._host.begin, self)
 
     def _on_close(self, event: Any) -> None:
         if event.batch_operations[0].cancelled():
@@ -121,9 +118,6 @@ class Call(ServicerContext):
         finally:
             for callback in self._done_callbacks:
                 callback(self)
-            # What was cancelled keeps its frames, and they the call, which gRPC's core waits for.
-            self.task = None
-            self._host.forget(self)
 
     async def _answer(self) -> None:
         handler = self._handler

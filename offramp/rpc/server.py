@@ -19,6 +19,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import grpc
@@ -29,8 +30,6 @@ log = logging.getLogger(__name__)
 
 GenericHandler: TypeAlias = "grpc.GenericRpcHandler[Any, Any]"
 
-# Calls that begin in one turn of the event loop; in a burst whatever else is due comes between.
-BEGUN_PER_TURN = 32
 GONE_SECONDS = 1.0
 
 
@@ -55,7 +54,6 @@ class Server(grpc.aio.Server):
         self._methods: dict[bytes, Any] = {}
         self._thread = threading.Thread(target=self._serve, name="grpc-server", daemon=True)
         self._begun: set[Call] = set()
-        self._arrived: deque[Call] = deque()
         self._due: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._woken = False
         self._started = False
@@ -126,14 +124,6 @@ class Server(grpc.aio.Server):
     def soon(self, act: Callable[..., None], *arguments: Any) -> None:
         """Have the event loop call something, once for all that comes before its next turn."""
         self._due.append((act, arguments))
-        self._wake()
-
-    def arrive(self, call: Call) -> None:
-        """Have the event loop begin a call."""
-        self._arrived.append(call)
-        self._wake()
-
-    def _wake(self) -> None:
         if not self._woken:
             self._woken = True
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to answer
@@ -145,17 +135,21 @@ class Server(grpc.aio.Server):
         while self._due:
             act, arguments = self._due.popleft()
             act(*arguments)
-        for _ in range(min(BEGUN_PER_TURN, len(self._arrived))):
-            call = self._arrived.popleft()
-            if not call.cancelled():
-                self._begun.add(call)
-                call.task = self.loop.create_task(call.serve())
-        if self._arrived and not self._woken:
-            self._woken = True
-            self.loop.call_soon(self._turn)
 
-    def forget(self, call: Call) -> None:
-        """A call has ended."""
+    def begin(self, call: Call) -> None:
+        """Have a call's handler answer it.
+
+        All that have come begin at once, so that the service knows of all and may refuse some.
+        """
+        if not call.cancelled():
+            self._begun.add(call)
+            call.task = self.loop.create_task(call.serve())
+            # Not at the end of `serve`: a task that is cancelled at once never begins.
+            call.task.add_done_callback(partial(self._forget, call))
+
+    def _forget(self, call: Call, task: asyncio.Task[None]) -> None:
+        # What was cancelled keeps its frames, and they the call, which gRPC's core waits for.
+        call.task = None
         self._begun.discard(call)
 
     # On the server's thread.

@@ -348,6 +348,13 @@ async def test_an_address_that_is_taken() -> None:
             ours().add_insecure_port(f"127.0.0.1:{port}")
 
 
+async def test_a_call_without_its_message(methods: Methods) -> None:
+    async with serving(ours(), methods) as client:
+        error = await error_of(client.channel.stream_unary("/test.Service/echo")(iter([])))
+        assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+        assert await soon(client.echo(b"well")) == b"well"
+
+
 async def test_a_method_is_wrapped_once(methods: Methods) -> None:
     wrapped: list[str] = []
 
