@@ -15,10 +15,11 @@ What it costs to serve a cascade, on the wall clock and in processor time: the r
 - `python -m bench.peers`: beside the servers that a user would pick instead;
 - `python -m bench.floor`: beside the compute of just the stages that texts had to run;
 - `python -m bench.load.tables`: goodput, many in flight, ways to ask, an idle
-  service, memory.
+  service, memory;
+- `python -m bench.hops`: a call that does nothing, beside grpc.aio's server.
 
-Peers, goodput, ways to ask and the idle service were measured in turns, so that a machine that is
-busier for a while is so for all; other figures one after the other."""
+Peers, goodput, ways to ask, the idle service and bare calls were measured in turns, so that a
+machine that is busier for a while is so for all; other figures one after the other."""
 
 
 def publish(command: str, parts: Mapping[str, Part], out: Path) -> None:

@@ -113,7 +113,7 @@ class Call(ServicerContext):
         except asyncio.CancelledError:
             self._end(grpc.StatusCode.CANCELLED, "the server has given the call up")
         except Exception:
-            log.exception("%s failed", self._details.method)
+            log.exception("%s failed", self._details.method.decode(errors="replace"))
             self._end(grpc.StatusCode.UNKNOWN, "the server failed; its log has the details")
         finally:
             for callback in self._done_callbacks:
@@ -211,17 +211,15 @@ class Call(ServicerContext):
         """Send the status, once, behind the response of a unary one."""
         if self._over:
             return
-        self._code, self._words = code, details
-        operations = list(self._greeting())
         number = code.value[0]
+        messages: tuple[Any, ...] = ()
         if number == 0 and not self._handler.response_streaming:
-            data = self._encoded(response)
-            operations.append(cygrpc.SendMessageOperation(data, NO_FLAGS))
-        self._over = True
-        operations.append(
-            cygrpc.SendStatusFromServerOperation(self._trailing, number, details.encode(), NO_FLAGS)
+            messages = (cygrpc.SendMessageOperation(self._encoded(response), NO_FLAGS),)
+        self._code, self._words, self._over = code, details, True
+        status = cygrpc.SendStatusFromServerOperation(
+            self._trailing, number, details.encode(), NO_FLAGS
         )
-        self._call.start_server_batch(operations, _nothing)
+        self._call.start_server_batch((*self._greeting(), *messages, status), _nothing)
 
     def _greeting(self, metadata: tuple[Any, ...] = ()) -> tuple[Any, ...]:
         if self._greeted:

@@ -119,6 +119,9 @@ def handlers(methods: Methods) -> grpc.GenericRpcHandler:
         (STREAM_STREAM, grpc.stream_stream_rpc_method_handler),
     )
     named = {name: make(getattr(methods, name)) for names, make in kinds for name in names}
+    named["unwritable"] = grpc.unary_unary_rpc_method_handler(
+        methods.echo, response_serializer=lambda message: message.no_such_thing
+    )
     return grpc.method_handlers_generic_handler("test.Service", named)
 
 
@@ -245,6 +248,11 @@ async def test_a_status_that_is_set(client: Client) -> None:
 
 async def test_a_handler_that_fails_and_others_go_on(client: Client) -> None:
     assert (await error_of(client.fail(b""))).code() is grpc.StatusCode.UNKNOWN
+    assert await soon(client.echo(b"still there")) == b"still there"
+
+
+async def test_an_answer_that_cannot_be_written(client: Client) -> None:
+    assert (await error_of(client.unwritable(b""))).code() is not grpc.StatusCode.OK
     assert await soon(client.echo(b"still there")) == b"still there"
 
 
