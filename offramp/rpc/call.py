@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
@@ -32,6 +32,8 @@ class Host(Protocol):
     """What a call needs of its server."""
 
     loop: asyncio.AbstractEventLoop
+    # Whether the completion queue is shut: gRPC's core ends a process that still uses it.
+    closed: bool
 
     def soon(self, act: Any, *arguments: Any) -> None:
         """Have the event loop do something; may be called on any thread."""
@@ -57,7 +59,7 @@ class Call(ServicerContext):
         self._handler = handler
         # The one message that was received and not yet read, and whether none will follow.
         self._received: bytes | None = None
-        self._no_more = False
+        self._no_more = not handler.request_streaming
         self._reader: asyncio.Future[None] | None = None
         self._unsent = False
         self._writer: asyncio.Future[None] | None = None
@@ -74,16 +76,17 @@ class Call(ServicerContext):
 
     def receive(self) -> None:
         """Ask gRPC for the call's end and its first message; begin as soon as that may be."""
-        self._call.start_server_batch(
-            (cygrpc.ReceiveCloseOnServerOperation(NO_FLAGS),), self._on_close
-        )
+        self._operate((cygrpc.ReceiveCloseOnServerOperation(NO_FLAGS),), self._on_close)
         self._receive_message()
         if self._handler.request_streaming:
             self._host.soon(self._host.begin, self)
 
     def _receive_message(self) -> None:
-        operation = cygrpc.ReceiveMessageOperation(NO_FLAGS)
-        self._call.start_server_batch((operation,), self._on_message)
+        self._operate((cygrpc.ReceiveMessageOperation(NO_FLAGS),), self._on_message)
+
+    def _operate(self, operations: tuple[Any, ...], done: Callable[[Any], None]) -> None:
+        if not self._host.closed:
+            self._call.start_server_batch(operations, done)
 
     def _on_message(self, event: Any) -> None:
         message = event.batch_operations[0].message()
@@ -99,8 +102,9 @@ class Call(ServicerContext):
 
     def _on_sent(self, event: Any) -> None:
         self._unsent = False
-        if self._writer is not None:
-            self._host.soon(_settle, self._writer)
+        writer = self._writer
+        if writer is not None:
+            self._host.soon(_settle, writer)
 
     # On the event loop.
 
@@ -114,10 +118,11 @@ class Call(ServicerContext):
             self._end(grpc.StatusCode.CANCELLED, "the server has given the call up")
         except Exception:
             log.exception("%s failed", self._details.method.decode(errors="replace"))
+            self._trailing = ()  # which may be what failed
             self._end(grpc.StatusCode.UNKNOWN, "the server failed; its log has the details")
         finally:
             for callback in self._done_callbacks:
-                callback(self)
+                self._host.soon(callback, self)
 
     async def _answer(self) -> None:
         handler = self._handler
@@ -162,10 +167,12 @@ class Call(ServicerContext):
             self.task.cancel()
 
     async def read(self) -> Any:
-        """The next message, or grpc.aio.EOF."""
+        """The next message, or grpc.aio.EOF. Raises UsageError where it is read already."""
+        self._check_open()
         while self._received is None and not self._no_more:
-            self._reader = self._host.loop.create_future()
+            self._reader = self._sole_waiter(self._reader)
             await self._reader
+            self._check_open()
         if self._received is None:
             return EOF
         message, self._received = self._received, None
@@ -174,18 +181,18 @@ class Call(ServicerContext):
 
     async def write(self, message: Any) -> None:
         """Send a message. gRPC takes one at a time: waits until it has taken the last one."""
+        if not self._handler.response_streaming:
+            raise grpc.aio.UsageError("the one answer of this method is what its handler returns")
         data = self._encoded(message)
+        self._check_open()
         await self._until_sent()
-        if self._gone:
-            raise asyncio.CancelledError
         self._check_open()
         self._unsent = True
-        operations = (*self._greeting(), cygrpc.SendMessageOperation(data, NO_FLAGS))
-        self._call.start_server_batch(operations, self._on_sent)
+        self._send((cygrpc.SendMessageOperation(data, NO_FLAGS),), self._on_sent)
 
     async def _until_sent(self) -> None:
         while self._unsent:
-            self._writer = self._host.loop.create_future()
+            self._writer = self._sole_waiter(self._writer)
             if self._unsent:  # still, now that the server's thread can see who waits
                 await self._writer
             self._writer = None
@@ -195,7 +202,7 @@ class Call(ServicerContext):
         self._check_open()
         if self._greeted:
             raise grpc.aio.UsageError("initial metadata has been sent")
-        self._call.start_server_batch(self._greeting(tuple(initial_metadata)), _nothing)
+        self._send((), _nothing, tuple(initial_metadata))
 
     async def abort(self, code: Any, details: str = "", trailing_metadata: Any = ()) -> NoReturn:
         """End the call with an error; raises AbortError, which ends its handler."""
@@ -211,23 +218,37 @@ class Call(ServicerContext):
         """Send the status, once, behind the response of a unary one."""
         if self._over:
             return
-        number = code.value[0]
-        messages: tuple[Any, ...] = ()
+        number = code if isinstance(code, int) else code.value[0]
+        operations: list[Any] = []
         if number == 0 and not self._handler.response_streaming:
-            messages = (cygrpc.SendMessageOperation(self._encoded(response), NO_FLAGS),)
-        self._code, self._words, self._over = code, details, True
-        status = cygrpc.SendStatusFromServerOperation(
-            self._trailing, number, details.encode(), NO_FLAGS
+            operations.append(cygrpc.SendMessageOperation(self._encoded(response), NO_FLAGS))
+        words = details.encode(errors="replace")
+        operations.append(
+            cygrpc.SendStatusFromServerOperation(self._trailing, number, words, NO_FLAGS)
         )
-        self._call.start_server_batch((*self._greeting(), *messages, status), _nothing)
+        self._send(tuple(operations), _nothing)
+        self._code, self._words, self._over = code, details, True
 
-    def _greeting(self, metadata: tuple[Any, ...] = ()) -> tuple[Any, ...]:
-        if self._greeted:
-            return ()
+    def _send(
+        self,
+        operations: tuple[Any, ...],
+        done: Callable[[Any], None],
+        metadata: tuple[Any, ...] = (),
+    ) -> None:
+        """Send something, behind the initial metadata where they have not gone out."""
+        if not self._greeted:
+            operations = (cygrpc.SendInitialMetadataOperation(metadata, NO_FLAGS), *operations)
+        self._operate(operations, done)
         self._greeted = True
-        return (cygrpc.SendInitialMetadataOperation(metadata, NO_FLAGS),)
+
+    def _sole_waiter(self, waiter: asyncio.Future[None] | None) -> asyncio.Future[None]:
+        if waiter is not None and not waiter.done():
+            raise grpc.aio.UsageError("one at a time reads a call, and one writes to it")
+        return self._host.loop.create_future()
 
     def _check_open(self) -> None:
+        if self._gone:
+            raise asyncio.CancelledError
         if self._over:
             raise grpc.aio.UsageError("the call is over")
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import threading
 from collections import deque
@@ -30,7 +29,8 @@ log = logging.getLogger(__name__)
 
 GenericHandler: TypeAlias = "grpc.GenericRpcHandler[Any, Any]"
 
-GONE_SECONDS = 1.0
+# How long a handler may take to end after its call.
+MOST_HANDLER_SECONDS = 5.0
 
 
 class Server(grpc.aio.Server):
@@ -57,6 +57,7 @@ class Server(grpc.aio.Server):
         self._due: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._woken = False
         self._started = False
+        self.closed = False
         self._stopped: asyncio.Future[None] = self.loop.create_future()
         self._shut_down: asyncio.Future[None] | None = None
 
@@ -99,22 +100,23 @@ class Server(grpc.aio.Server):
         await asyncio.wait([self._shut_down], timeout=grace or 0)
         if not self._shut_down.done():
             self._core.cancel_all_calls()
-        await self._all_gone(self._shut_down)
-        while self._begun:
-            await asyncio.wait([call.task for call in self._begun if call.task])
+        await asyncio.wait([self._shut_down])
+        await self._handlers_end()
         if not self._stopped.done():
+            self.closed = True
             self._completions.shutdown()
             await asyncio.to_thread(self._thread.join)
             self._core.destroy()
             if not self._stopped.done():
                 self._stopped.set_result(None)
 
-    @staticmethod
-    async def _all_gone(shut_down: asyncio.Future[None]) -> None:
-        """Wait until no call is left, not even in a cycle of references: gRPC's core waits too."""
-        while not shut_down.done():
-            gc.collect()
-            await asyncio.wait([shut_down], timeout=GONE_SECONDS)
+    async def _handlers_end(self) -> None:
+        """Wait for handlers, whose calls are over; not for ever, should one not be cancelled."""
+        tasks = [call.task for call in self._begun if call.task]
+        if tasks:
+            _, stubborn = await asyncio.wait(tasks, timeout=MOST_HANDLER_SECONDS)
+            if stubborn:
+                log.error("%s handlers go on although their calls are cancelled", len(stubborn))
 
     async def wait_for_termination(self, timeout: float | None = None) -> bool:
         """Wait until the server has stopped; whether the time ran out before."""
@@ -126,15 +128,20 @@ class Server(grpc.aio.Server):
         self._due.append((act, arguments))
         if not self._woken:
             self._woken = True
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to answer
+            try:
                 self.loop.call_soon_threadsafe(self._turn)
+            except RuntimeError:  # the loop is closed: nobody is left to answer
+                self._due.clear()
 
     def _turn(self) -> None:
         """On the event loop."""
         self._woken = False
         while self._due:
             act, arguments = self._due.popleft()
-            act(*arguments)
+            try:
+                act(*arguments)
+            except Exception:  # what comes behind it is due too
+                log.exception("a call of %s failed", act)
 
     def begin(self, call: Call) -> None:
         """Have a call's handler answer it.
@@ -166,6 +173,8 @@ class Server(grpc.aio.Server):
             del event  # it may hold the last reference to a call, which gRPC waits for
 
     def _request_call(self) -> None:
+        if self.loop.is_closed():
+            return
         with contextlib.suppress(ValueError):  # shutting down
             self._core.request_call(self._completions, self._completions, self._on_call)
 

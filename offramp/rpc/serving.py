@@ -20,7 +20,7 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
 from offramp.config import ServerSettings, TlsSettings
-from offramp.errors import ConfigError
+from offramp.errors import ConfigError, DeadlineError
 from offramp.process.ready import Ready
 from offramp.rpc.addresses import host_and_port, is_unix, obstacle, with_port
 from offramp.rpc.guard import CallGuard
@@ -41,6 +41,7 @@ HARD_LIMIT_FACTOR = 4
 MOST_UNTAKEN_CALLS = 65_536
 MOST_UNTAKEN_SECONDS = 3600
 OBJECTS_BETWEEN_COLLECTIONS = 20_000
+MOST_WATCHER_SECONDS = 0.25
 
 
 class GrpcServer:
@@ -76,7 +77,7 @@ class GrpcServer:
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ]
         self.grpc = Server(guard.wrapped, options)
-        self._health = _ASYNC_HEALTH.HealthServicer()
+        self._health = _health_servicer()
         self._health_names: tuple[str, ...] = ("",)
         self._metrics_server: WSGIServer | None = None
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
@@ -135,6 +136,29 @@ class GrpcServer:
         address = with_port(self.settings.address, self.port)
         metrics = with_port(self.settings.metrics_address, self.metrics_port)
         print(Ready(self.service, address, metrics).line(), flush=True)
+
+
+def _health_servicer() -> Any:
+    """The package's, which writes to who watches it under the lock that `set` takes: a client that
+    watches and does not read would keep the service from starting, and from ending.
+    """
+    servicer = _ASYNC_HEALTH.HealthServicer()
+    watch = servicer.Watch
+    servicer.Watch = lambda request, context: watch(request, _Watcher(context))
+    return servicer
+
+
+class _Watcher:
+    """The context of who watches the health: reads what is sent in time, or is let go."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    async def write(self, message: Any) -> None:
+        try:
+            await asyncio.wait_for(self._context.write(message), MOST_WATCHER_SECONDS)
+        except TimeoutError:
+            raise DeadlineError("the health that is watched has not been read") from None
 
 
 async def run(server: GrpcServer, *, on_hup: Callable[[], None] | None = None) -> None:

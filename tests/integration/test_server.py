@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import grpc
 import pytest
 
+from offramp.rpc import server as rpc_server
 from offramp.rpc.call import EOF
 from offramp.rpc.server import Server
 
@@ -28,6 +30,7 @@ class Methods:
         self.release = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.done = asyncio.Event()
+        self.leaked: Any = None
         self.seen: dict[str, Any] = {}
         self.written = 0
 
@@ -89,6 +92,42 @@ class Methods:
         context.set_details("no such thing")
         return b""
 
+    async def mark_by_number(self, request: bytes, context: Any) -> bytes:
+        context.set_code(grpc.StatusCode.NOT_FOUND.value[0])
+        return b""
+
+    async def mistyped(self, request: bytes, context: Any) -> bytes:
+        await context.send_initial_metadata((("why", 5),))
+        return b""
+
+    async def unspeakable(self, request: bytes, context: Any) -> bytes:
+        await context.abort(grpc.StatusCode.DATA_LOSS, "half a pair \ud800")
+        return b""
+
+    async def reads_on(self, request: bytes, context: Any) -> bytes:
+        assert await context.read() is EOF
+        return b"nothing more"
+
+    async def writes_too(self, request: bytes, context: Any) -> bytes:
+        await context.write(b"one message too many")
+        return b""
+
+    async def reads_twice(self, requests: Any, context: Any) -> bytes:
+        readers = [asyncio.create_task(context.read()) for _ in range(2)]
+        found = await asyncio.gather(*readers, return_exceptions=True)
+        return b" ".join(type(each).__name__.encode() for each in found)
+
+    async def leaks(self, requests: Any, context: Any) -> bytes:
+        self.leaked = context
+        return b""
+
+    async def stubborn(self, request: bytes, context: Any) -> bytes:
+        self.entered.set()
+        while not self.release.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.release.wait()
+        return b""
+
     async def fail(self, request: bytes, context: Any) -> bytes:
         raise RuntimeError("a bug")
 
@@ -105,9 +144,12 @@ class Methods:
         return b""
 
 
-UNARY_UNARY = ("echo", "wait", "refuse", "mark", "fail", "ask")
+UNARY_UNARY = (
+    *("echo", "wait", "refuse", "mark", "mark_by_number", "mistyped", "unspeakable", "reads_on"),
+    *("writes_too", "stubborn", "fail", "ask"),
+)
 UNARY_STREAM = ("twice", "by_hand", "wait_writing", "flood", "refuse_midway")
-STREAM_UNARY = ("joined", "reading")
+STREAM_UNARY = ("joined", "reading", "reads_twice", "leaks")
 STREAM_STREAM = ("each",)
 
 
@@ -246,6 +288,18 @@ async def test_a_status_that_is_set(client: Client) -> None:
     assert (error.code(), error.details()) == (grpc.StatusCode.NOT_FOUND, "no such thing")
 
 
+async def test_a_status_by_its_number(client: Client) -> None:
+    assert (await error_of(client.mark_by_number(b""))).code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_metadata_that_cannot_be_sent(client: Client) -> None:
+    assert (await error_of(client.mistyped(b""))).code() is grpc.StatusCode.UNKNOWN
+
+
+async def test_who_reads_on_after_the_only_message(client: Client) -> None:
+    assert await soon(client.reads_on(b"")) == b"nothing more"
+
+
 async def test_a_handler_that_fails_and_others_go_on(client: Client) -> None:
     assert (await error_of(client.fail(b""))).code() is grpc.StatusCode.UNKNOWN
     assert await soon(client.echo(b"still there")) == b"still there"
@@ -354,6 +408,56 @@ async def test_an_address_that_is_taken() -> None:
         port = listening.getsockname()[1]
         with pytest.raises(RuntimeError, match="cannot listen on"):
             ours().add_insecure_port(f"127.0.0.1:{port}")
+
+
+async def test_words_that_no_utf8_has(methods: Methods) -> None:
+    async with serving(ours(), methods) as client:
+        error = await error_of(client.unspeakable(b""))
+        assert (error.code(), error.details()) == (grpc.StatusCode.DATA_LOSS, "half a pair ?")
+
+
+async def test_a_message_before_the_only_answer(methods: Methods) -> None:
+    async with serving(ours(), methods) as client:
+        call = client.writes_too(b"")
+        with pytest.raises(grpc.aio.AioRpcError):
+            await soon(call)
+
+
+async def test_two_that_read_at_once_are_told(methods: Methods) -> None:
+    async with serving(ours(), methods) as client:
+        call = client.reads_twice()
+        await asyncio.sleep(0.1)
+        await call.write(b"one")
+        assert await soon(call) == b"bytes UsageError"
+
+
+async def test_who_reads_when_all_is_over_is_told(methods: Methods) -> None:
+    async with serving(ours(), methods) as client:
+        await soon(client.leaks(iter([b"never read"])))
+        with pytest.raises(grpc.aio.UsageError):
+            await methods.leaked.read()
+    with pytest.raises(grpc.aio.UsageError):  # and the process goes on
+        await methods.leaked.read()
+
+
+async def test_a_handler_that_will_not_be_cancelled_is_left(
+    methods: Methods, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(rpc_server, "MOST_HANDLER_SECONDS", 0.2)
+    async with serving(ours(), methods) as client:
+        call = client.stubborn(b"")
+        await soon(methods.entered.wait())
+        call.cancel()
+    assert "1 handlers go on" in caplog.text
+    methods.release.set()
+
+
+async def test_what_fails_on_the_event_loop_takes_nothing_with_it(methods: Methods) -> None:
+    server = Server(lambda path, handler: handler)
+    done = asyncio.Event()
+    server.soon(lambda: 1 / 0)
+    server.soon(done.set)
+    await soon(done.wait())
 
 
 async def test_a_call_without_its_message(methods: Methods) -> None:

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from offramp import errors
 from offramp.config import ServerSettings
-from offramp.rpc.serving import GrpcServer
+from offramp.rpc.serving import GrpcServer, _health_servicer
 from offramp.v1 import router_pb2, router_pb2_grpc
 
 SERVICE = "offramp.v1.RouterService"
@@ -152,6 +152,18 @@ async def test_health_follows_the_server(server: GrpcServer, channel: grpc.aio.C
     overall = await stub.Check(health_pb2.HealthCheckRequest())
     assert overall.status == health_pb2.HealthCheckResponse.NOT_SERVING
     watch.cancel()
+
+
+async def test_who_watches_the_health_and_does_not_read_is_let_go() -> None:
+    class Deaf:
+        async def write(self, message: Any) -> None:
+            await asyncio.Event().wait()
+
+    health = _health_servicer()
+    watching = health.Watch(health_pb2.HealthCheckRequest(), Deaf())
+    with pytest.raises(errors.DeadlineError, match="has not been read"):
+        await watching
+    await asyncio.wait_for(health.enter_graceful_shutdown(), 1)
 
 
 async def test_reflection_lists_the_services(channel: grpc.aio.Channel) -> None:
