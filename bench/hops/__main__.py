@@ -8,17 +8,17 @@ follows the answer to the last one. Processor time of the server alone.
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeAlias
 
 import grpc
-import uvloop
 
 from bench import engine
 from bench import options as shared
@@ -73,19 +73,18 @@ WAYS: dict[str, Begin] = {"call": _calls, "message of a stream": _messages}
 Measured: TypeAlias = dict[tuple[str, int, str], list[float]]
 
 
-async def measure(options: Options) -> Measured:
+async def measure(options: Options, ports: Mapping[str, int]) -> Measured:
     """Microseconds per call, by way of asking, number in flight and server."""
     found: Measured = {}
     turns = (options.rounds + 1) * len(WAYS) * len(options.in_flight) * len(SERVERS)
-    async with _running() as ports:
-        with progress.step("turns", turns) as bar:
-            for number in range(options.rounds + 1):
-                for way, in_flight in ((way, n) for way in WAYS for n in options.in_flight):
-                    for name in list(SERVERS)[:: -1 if number % 2 else 1]:
-                        spent = await _turn(ports[name], WAYS[way], in_flight, options.seconds)
-                        if number:  # the first one warms up
-                            found.setdefault((way, in_flight, name), []).append(spent)
-                        bar.advance(f"{name}, {way}, {in_flight} in flight")
+    with progress.step("turns", turns) as bar:
+        for number in range(options.rounds + 1):
+            for way, in_flight in ((way, n) for way in WAYS for n in options.in_flight):
+                for name in list(SERVERS)[:: -1 if number % 2 else 1]:
+                    spent = await _turn(ports[name], WAYS[way], in_flight, options.seconds)
+                    if number:  # the first one warms up
+                        found.setdefault((way, in_flight, name), []).append(spent)
+                    bar.advance(f"{name}, {way}, {in_flight} in flight")
     return found
 
 
@@ -108,16 +107,17 @@ async def _turn(port: int, begin: Begin, in_flight: int, seconds: float) -> floa
         return 1e6 * (float(await spent(b"")) - before) / answered
 
 
-@asynccontextmanager
-async def _running() -> AsyncIterator[Mapping[str, int]]:
-    async with AsyncExitStack() as stack:
+@contextmanager
+def running() -> Iterator[Mapping[str, int]]:
+    """All servers, each in a process of its own; their ports by name."""
+    with ExitStack() as stack:
         ports = {}
         for name in SERVERS:
             command = (sys.executable, "-m", "bench.hops.serve", name)
-            process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
             stack.callback(process.kill)
             if process.stdout is not None:
-                ports[name] = int(await process.stdout.readline())
+                ports[name] = int(process.stdout.readline())
         yield ports
 
 
@@ -154,7 +154,9 @@ def parse() -> Options:
 def main() -> None:
     """Run, show, and end with one JSON object."""
     options = parse()
-    engine.publish("hops", {"bare": part(uvloop.run(measure(options)))}, options.out)
+    with running() as ports:
+        found = asyncio.run(measure(options, ports))
+    engine.publish("hops", {"bare": part(found)}, options.out)
 
 
 if __name__ == "__main__":
