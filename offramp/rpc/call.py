@@ -46,7 +46,7 @@ class Call(ServicerContext):
     """A call of one method, and the context that its handler sees.
 
     What gRPC has done it says on the server's thread (`_on_…`), which hands it to the event loop;
-    all else is the event loop's.
+    what handlers call is the event loop's.
 
     event: of the completion queue, that the call has come.
     """
@@ -72,6 +72,15 @@ class Call(ServicerContext):
         self._done_callbacks: list[Any] = []
         self.task: asyncio.Task[None] | None = None
 
+    # On either thread.
+
+    def _operate(self, operations: tuple[Any, ...], done: Callable[[Any], None]) -> None:
+        if not self._host.closed:
+            self._call.start_server_batch(operations, done)
+
+    def _receive_message(self) -> None:
+        self._operate((cygrpc.ReceiveMessageOperation(NO_FLAGS),), self._on_message)
+
     # On the server's thread.
 
     def receive(self) -> None:
@@ -80,13 +89,6 @@ class Call(ServicerContext):
         self._receive_message()
         if self._handler.request_streaming:
             self._host.soon(self._host.begin, self)
-
-    def _receive_message(self) -> None:
-        self._operate((cygrpc.ReceiveMessageOperation(NO_FLAGS),), self._on_message)
-
-    def _operate(self, operations: tuple[Any, ...], done: Callable[[Any], None]) -> None:
-        if not self._host.closed:
-            self._call.start_server_batch(operations, done)
 
     def _on_message(self, event: Any) -> None:
         message = event.batch_operations[0].message()
