@@ -39,7 +39,7 @@ def sentence(error: Exception) -> str:
     if isinstance(error, OfframpError):
         return str(error)
     if isinstance(error, ModuleNotFoundError):
-        return f"{error.name} is not installed; install it with: pip install 'offramp[train]'"
+        return f"{error.name} is not installed; in a checkout of offramp: pip install -e '.[train]'"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return f"unexpected {type(error).__name__}: {error} (offramp --debug … shows where)"

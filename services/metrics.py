@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -34,12 +34,13 @@ class TierMetrics:
         self._stage_seconds = self._by_stage(
             "offramp_tier_stage_seconds", "Time that a batch took, by stage."
         )
-        self._rows_total = Counter(
+        rows_total = Counter(
             "offramp_tier_rows_total",
             "Rows that ended, by the exit that answered (empty: none) and why they ended.",
             ("exit", "outcome"),
             registry=registry,
         )
+        self._rows_total = cache(rows_total.labels)
         self._rejected_total = Counter(
             "offramp_tier_rejected_total",
             "Items that were not taken in, by reason.",
@@ -97,7 +98,7 @@ class TierMetrics:
     def ended(self, rows: Iterable[Row]) -> None:
         """Count rows that ended."""
         for (name, outcome), count in Tally(map(self._ending, rows)).items():
-            self._rows_total.labels(name, outcome).inc(count)
+            self._rows_total(name, outcome).inc(count)
 
     def _ending(self, row: Row) -> tuple[str, str]:
         outcome = row.outcome

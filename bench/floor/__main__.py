@@ -1,9 +1,9 @@
 """How far serving is from its floor: the compute of just the stages that texts had to run.
 
-Runs router and tiers under a closed loop and divides the processor time of each by the answers it
-gave. Beside it the floor: every stage run by itself on the texts that had to run it, sorted by
-length, on one thread, at the batch size that is best for it. What is above the floor is what
-tokenising, queues, protobuf, gRPC and padding cost.
+Runs router and tiers under a closed loop, once with a call per text and once with calls of many,
+and divides the processor time of each by the answers it gave. Beside it the floor: every stage run
+by itself on the texts that had to run it, sorted by length, on one thread, at the batch size that
+is best for it. What is above the floor is what tokenising, queues, protobuf, gRPC and padding cost.
 
 With --size the large tier is replaced by an encoder of that size with random weights, and the
 thresholds by such that texts leave where they do by the bundle's own evidence.
@@ -28,14 +28,15 @@ from bench.load.usage import spent, usage
 from bench.publishing import Part, Table
 from bench.services import running
 from offramp.bundle import read_manifest
-from offramp.client import Classification
+from offramp.client import Classification, ItemFailure
+from offramp.errors import OfframpError
 from services.backends.opening import Wish, open_tier
 
 EXAMPLES = """\
 examples:
   python -m bench.floor --data dev.tsv
-  python -m bench.floor --data dev.tsv --in-flight 128 --seconds 60
-  python -m bench.floor --data dev.tsv --size bert-base --texts 200 --repeats 1
+  python -m bench.floor --data dev.tsv --in-flight 128 --calls 4 --seconds 60
+  python -m bench.floor --data dev.tsv --size bert-base --texts 200 --repeats 1 --calls 4
 
 Tables are printed and land in OUT/engine.md and OUT/engine.json. The last line is one JSON object.
 """
@@ -43,6 +44,10 @@ NOTE = (
     "Processor milliseconds per answer. The floor of a tier: its stages alone, each at its best "
     "batch size, on one thread. Times floor: all of router and tiers over the floor of all tiers."
 )
+# Texts of a call of many.
+PER_CALL = 64
+ONE_BY_ONE = "a call per text"
+MANY = f"calls of {PER_CALL}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ class Options:
     texts: int | None
     work: Path
     in_flight: int
+    calls: int
     seconds: float
     repeats: int
     seed: int
@@ -62,39 +68,82 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """What serving came to. cpu_ms: processor milliseconds per answer, by process.
+class Spent:
+    """What one way to ask came to. cpu_ms: processor milliseconds per answer, by process."""
 
-    answers: to each text.  answered: how many under load.  precisions: that tiers computed in.
-    """
-
-    cpu_ms: Mapping[str, float]
-    answers: Mapping[str, Classification]
     answered: int
+    cpu_ms: Mapping[str, float]
+
+    @property
+    def all_ms(self) -> float:
+        """Of all processes."""
+        return sum(self.cpu_ms.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What serving came to, by way to ask. answers: to each text.  precisions: of the tiers."""
+
+    spent: Mapping[str, Spent]
+    answers: Mapping[str, Classification]
     precisions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What the generator keeps of a call of many texts."""
+
+    label: str = ""
+    exit: str = ""
 
 
 async def served(
     options: Options, bundle: Path, texts: Sequence[str], objective: Mapping[str, Any] | None
 ) -> Served:
-    """Put router and tiers under load, once every text was answered."""
+    """Put router and tiers under load in both ways, once every text was answered."""
     answers: dict[str, Classification] = {}
+    found: dict[str, Spent] = {}
     async with running(bundle, objective) as services:
+        client, pages = services.client, services.pages
 
-        async def ask(text: str) -> Classification:
-            answers[text] = answer = await services.client.classify(text)
+        async def one(text: str) -> Classification:
+            answers[text] = answer = await client.classify(text)
             return answer
 
+        async def many(first: int) -> Call:
+            call = [texts[place % len(texts)] for place in range(first, first + PER_CALL)]
+            for answer in await client.classify_batch(call):
+                if isinstance(answer, ItemFailure):
+                    raise OfframpError(f"a text of a call was not answered: {answer}")
+            return Call()
+
         for first in range(0, len(texts), options.in_flight):
-            await asyncio.gather(*map(ask, texts[first : first + options.in_flight]))
-        generator = Generator(ask, texts)
-        await generator.closed_loop(options.in_flight, options.seconds / 4)
-        before = await usage(services.pages)
-        found = await generator.closed_loop(options.in_flight, options.seconds)
-        after = await usage(services.pages)
+            await asyncio.gather(*map(one, texts[first : first + options.in_flight]))
+        alone = Generator(one, texts)
+        found[ONE_BY_ONE] = await _spent(alone, options.in_flight, 1, options.seconds, pages)
+        together = Generator(many, range(0, len(texts), PER_CALL))
+        found[MANY] = await _spent(together, options.calls, PER_CALL, options.seconds, pages)
         tiers = [spec.name for spec in read_manifest(bundle).tiers]
         precisions = {tier: await services.precision(tier) for tier in tiers}
-    return Served(spent(before, after, len(found)), answers, len(found), precisions)
+    return Served(found, answers, precisions)
+
+
+async def _spent(
+    generator: Generator[Any],
+    callers: int,
+    per_call: int,
+    seconds: float,
+    pages: Mapping[str, str],
+) -> Spent:
+    """Under so many callers, warmed up. Raises OfframpError where a call fails."""
+    await generator.closed_loop(callers, seconds / 4)
+    before = await usage(pages)
+    found = await generator.closed_loop(callers, seconds)
+    after = await usage(pages)
+    if failed := [one for one in found if one.error]:
+        raise OfframpError(f"{len(failed)} of {len(found)} calls failed: {failed[0].error}")
+    answered = len(found) * per_call
+    return Spent(answered, spent(before, after, answered))
 
 
 def floors(bundle: Path, served: Served, repeats: int) -> dict[str, list[StageFloor]]:
@@ -122,23 +171,27 @@ def part(
     least = {
         tier: 1000 * sum(stage.seconds for stage in own) / texts for tier, own in stages.items()
     }
-    floor, all_of_it = sum(least.values()), sum(found.cpu_ms.values())
+    floor = sum(least.values())
     exits = Counter(answer.exit for answer in found.answers.values())
     figures = {
         "seed": seed,
         "texts": texts,
-        "answered": found.answered,
         "exits": {exit_name: count / texts for exit_name, count in sorted(exits.items())},
-        "spent_ms": dict(found.cpu_ms),
         "floor_ms": least,
-        "times_floor": all_of_it / floor,
+        "ways": {
+            way: {**asdict(spent), "times_floor": spent.all_ms / floor}
+            for way, spent in found.spent.items()
+        },
         "stages": {tier: [asdict(stage) for stage in own] for tier, own in stages.items()},
     }
+    ways = list(found.spent.values())
     rows = [
-        [name, process, f"{spent_ms:.3f}", _ms(least.get(process)), ""]
-        for process, spent_ms in found.cpu_ms.items()
+        [name, process, _ms(least.get(process)), *(_ms(way.cpu_ms[process]) for way in ways)]
+        for process in ways[0].cpu_ms
     ]
-    rows.append([name, "all", f"{all_of_it:.3f}", f"{floor:.3f}", f"{all_of_it / floor:.2f}"])
+    rows.append([name, "all", _ms(floor), *(_ms(way.all_ms) for way in ways)])
+    times = [f"{way.all_ms / floor:.2f}" for way in ways]
+    rows.append([name, "times floor", "1.00", *times])
     by_stage = [
         [name, stage.exit, f"{stage.rows / texts:.1%}", str(stage.batch), _per_row(stage)]
         for own in stages.values()
@@ -149,7 +202,7 @@ def part(
         [
             Table(
                 "Processor time per answer",
-                ["bundle", "process", "spent ms", "floor ms", "times floor"],
+                ["bundle", "process", "floor ms", *(f"{way}, ms" for way in found.spent)],
                 rows,
                 NOTE + note,
             ),
@@ -176,8 +229,9 @@ def parse() -> Options:
     add = parser.add_argument
     add("--size", choices=sorted(sized.SIZES), help="of the large tier, with random weights")
     add("--texts", type=int, metavar="N", help="send so many of them (default: all)")
-    add("--in-flight", type=int, default=64, metavar="N", help="callers (default: 64)")
-    add("--seconds", type=float, default=20.0, help="of load (default: 20)")
+    add("--in-flight", type=int, default=64, metavar="N", help="calls of a text each (default: 64)")
+    add("--calls", type=int, default=16, metavar="N", help=f"calls of {PER_CALL} (default: 16)")
+    add("--seconds", type=float, default=20.0, help="of load, each way (default: 20)")
     add("--repeats", type=int, default=3, metavar="N", help="tries of each stage (default: 3)")
     add("--seed", type=int, default=0, help="of the order of the texts, and of random weights")
     add(

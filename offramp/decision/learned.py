@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
+from scipy.special import expit
 
 from offramp.decision import confidence
+from offramp.decision.calibrators import softmax
 
 Array = NDArray[np.float64]
 
@@ -59,5 +60,5 @@ def _of_the_exit_before(answers: NDArray[np.intp], history: NDArray[np.floating]
     if len(history) == 1:
         return [np.zeros(len(answers)), np.zeros(len(answers))]
     before = np.asarray(history[-2], dtype=np.float64)
-    believed = softmax(before, axis=-1)[np.arange(len(answers)), answers]
+    believed = softmax(before)[np.arange(len(answers)), answers]
     return [(before.argmax(axis=-1) == answers).astype(np.float64), believed]

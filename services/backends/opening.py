@@ -271,8 +271,8 @@ def _torch_is_here() -> bool:
 def _torch(bundle: Path, tier: str, wish: Wish) -> Backend[Any]:
     if not _torch_is_here():
         raise BundleError(
-            "PyTorch, which would run this tier, is not installed here: install offramp[models], "
-            "or make stages that need none with `offramp export BUNDLE`"
+            "PyTorch, which would run this tier, is not installed here: pip install -e '.[models]' "
+            "in a checkout of offramp, or make stages that need none with `offramp export BUNDLE`"
         )
     import torch
 

@@ -11,7 +11,7 @@ from training.data.errors import DataError
 from training.data.table import Fault, Table, Values
 
 BATCH_ROWS = 4096
-INSTALL = "pip install 'offramp[train]'"
+INSTALL = "pip install -e '.[train]' in a checkout of offramp"
 
 
 def open_parquet(path: Path) -> Table:

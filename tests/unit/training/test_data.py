@@ -174,7 +174,7 @@ def test_a_missing_library_comes_with_the_line_that_installs_it(
     for module in [name for name in sys.modules if name.split(".")[0] == missing]:
         monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(DataError, match=rf"{missing}.*pip install 'offramp\[train\]'"):
+    with pytest.raises(DataError, match=rf"{missing}.*pip install -e '\.\[train\]'"):
         read_labelled(path)
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import special
 
 from offramp.decision.calibrators import (
     Calibrator,
@@ -17,6 +18,7 @@ from offramp.decision.calibrators import (
     Temperature,
     VectorScaling,
     calibrator_from,
+    softmax,
 )
 
 CLASSES = 3
@@ -43,6 +45,12 @@ calibrators: st.SearchStrategy[Calibrator] = st.one_of(
     st.builds(Isotonic, st.floats(0.05, 20), st.tuples(*[curves()] * CLASSES)),
 )
 logits = arrays(np.float32, (5, CLASSES), elements=st.floats(-60, 60, width=32))
+
+
+@given(logits)
+def test_softmax_has_the_bits_of_scipys(raw: np.ndarray) -> None:
+    wide = raw.astype(np.float64)
+    assert (softmax(wide) == special.softmax(wide, axis=-1)).all()
 
 
 @given(calibrators, logits)
