@@ -35,7 +35,7 @@ def from_arguments(texts: Sequence[str], pair: str | None) -> Source:
 
 def from_stdin() -> Source:
     """One text per line of standard input, as the lines come; blank lines are left out."""
-    return Source(_lines(sys.stdin), None)
+    return Source(_lines(_stdin()), None)
 
 
 def from_file(path: Path, column: str | None, pair_column: str | None) -> Source:
@@ -51,6 +51,16 @@ def from_file(path: Path, column: str | None, pair_column: str | None) -> Source
         return Source(_from_lines(path), total)
     chosen = _columns(path, read, column, pair_column)
     return Source(_from_rows(path, read, *chosen), sum(1 for _ in _rows(path, read)))
+
+
+def _stdin() -> TextIO:
+    """Standard input as a file of its own: the process may end while a thread waits for a line, and
+    Python takes it for a fatal error where that thread has `sys.stdin` locked.
+    """
+    try:
+        return open(sys.stdin.fileno(), encoding=sys.stdin.encoding, closefd=False)
+    except OSError:  # no file of the system's
+        return sys.stdin
 
 
 def _lines(stream: TextIO) -> Iterator[str]:

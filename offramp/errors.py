@@ -1,4 +1,4 @@
-"""The tree of errors; each knows its gRPC status, and one interceptor translates.
+"""The tree of errors; each knows its gRPC status, and `offramp.rpc.guard` translates.
 
 OfframpError
 ├── ConfigError            start-up or reload: the file is wrong
@@ -19,6 +19,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import grpc
+
+# Of what a client sent, so much is said back: gRPC takes no status of any length.
+LONGEST_QUOTE = 100
+
+
+def quoted(text: str) -> str:
+    """What a client sent, as an error says it back: its beginning, if it is long."""
+    return repr(text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from router.flight import Flight
 from router.gathering import Gathering
 
 MAX_ITEMS_PER_MESSAGE = 256
-MAX_BYTES_PER_MESSAGE = 1024 * 1024
 # The first item of a message waits so long at the most: a tier may take longer for a hard text.
 MOST_HELD_SECONDS = 0.02
 # And no item longer than this share of the time that it has.
@@ -77,14 +76,17 @@ class Outbox:
             self._unanswered = frozenset()
             self._look()
 
-    def take(self) -> list[Flight]:
-        """As many as a message may hold, less those that nobody waits for any more."""
+    def take(self, most_bytes: int) -> list[Flight]:
+        """As many as a message may hold, less those that nobody waits for any more.
+
+        most_bytes: of their contents.
+        """
         taken: list[Flight] = []
         size = 0
         while self._waiting and len(taken) < MAX_ITEMS_PER_MESSAGE:
             flight = self._waiting[0]
             size += flight.content.ByteSize()
-            if taken and size > MAX_BYTES_PER_MESSAGE:
+            if taken and size > most_bytes:
                 break
             self._waiting.popleft()
             if not flight.future.done():

@@ -19,10 +19,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Overlay:
-    """An operator's policy; `expires_at` in Unix seconds, None: until the next change."""
+    """An operator's policy; `expires_at` in Unix seconds, None: until the next change.
+
+    timer: ends it then.
+    """
 
     solution: Solution
     expires_at: float | None
+    timer: asyncio.TimerHandle | None
 
 
 class Policies:
@@ -77,15 +81,18 @@ class Policies:
         """Take in the file's policies; a file that changed ends what operators have put over it."""
         self._from_file.update(solutions)
         if file_changed:
-            self._overlays.clear()
+            for route in tuple(self._overlays):
+                self._uncover(route)
         self._publish()
 
     def overlay(self, route: str, solution: Solution, ttl_seconds: float | None) -> ActivePolicy:
         """Put a policy over the file's, for a while or until the next change."""
-        expires_at = None if ttl_seconds is None else time.time() + ttl_seconds
-        overlay = self._overlays[route] = Overlay(solution, expires_at)
+        self._uncover(route)
+        expires_at = timer = None
         if ttl_seconds is not None:
-            asyncio.get_running_loop().call_later(ttl_seconds, self._expire, route, overlay)
+            expires_at = time.time() + ttl_seconds
+            timer = asyncio.get_running_loop().call_later(ttl_seconds, self._expire, route)
+        self._overlays[route] = Overlay(solution, expires_at, timer)
         self._publish()
         return self._active[route]
 
@@ -105,10 +112,15 @@ class Policies:
         self._closed = True
         self._changed.set()
 
-    def _expire(self, route: str, overlay: Overlay) -> None:
-        if self._overlays.get(route) is overlay:
-            del self._overlays[route]
-            self._publish()
+    def _expire(self, route: str) -> None:
+        self._uncover(route)
+        self._publish()
+
+    def _uncover(self, route: str) -> None:
+        """End what lies over the file's policy."""
+        overlay = self._overlays.pop(route, None)
+        if overlay is not None and overlay.timer is not None:
+            overlay.timer.cancel()
 
     def _publish(self) -> None:
         before = self._active

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from offramp.decision.plan import NEVER
-from offramp.errors import InvalidRequestError, Violation
+from offramp.errors import InvalidRequestError, Violation, quoted
 from router.config import OverrideLimits
 
 ALWAYS = 0.0
@@ -107,7 +107,7 @@ def _malformed(wishes: Wishes, exits: Sequence[str], costs: Sequence[float]) -> 
         found.append(("max_cost", f"nothing costs {max_cost:g} or less; {cheapest}"))
     if last_exit is not None and last_exit not in exits:
         known = ", ".join(exits)
-        found.append(("last_exit", f"no exit {last_exit!r}; this route has: {known}"))
+        found.append(("last_exit", f"no exit {quoted(last_exit)}; this route has: {known}"))
     if wishes.full_depth and len(wishes.given()) > 1:
         found.append(("full_depth", "stands alone; leave out the other overrides"))
     return [Violation(f"override.{name}", description) for name, description in found]

@@ -45,7 +45,6 @@ class RouteTier:
     name_in_bundle: str
     exits: tuple[str, ...]
     flops: dict[str, CostTable]
-    max_tokens: int
 
 
 @dataclass(frozen=True)
@@ -142,5 +141,4 @@ def _tier(manifest: Manifest, name: str, name_in_bundle: str) -> RouteTier:
         name_in_bundle=name_in_bundle,
         exits=tuple(e.name for e in spec.exits),
         flops={e.name: CostTable.of(e.flops, spec.max_tokens) for e in spec.exits},
-        max_tokens=spec.max_tokens,
     )

@@ -10,12 +10,23 @@ from typing import Protocol
 
 import grpc
 
-from offramp.errors import DeadlineError, OverloadedError, TierUnavailableError
+from offramp.errors import (
+    DeadlineError,
+    InvalidRequestError,
+    OverloadedError,
+    TierUnavailableError,
+    Violation,
+)
 from offramp.rpc import wire
 from offramp.v1 import common_pb2, tier_pb2
 from router.flight import Content, Flight, Patience
 from router.gathering import Gathering
 from router.outbox import Outbox, longest_hold
+
+# Contents of one message at the most, so that none takes long to write or read.
+MAX_CONTENT_BYTES = 1024 * 1024
+# Of what a tier takes in one message, this share may be contents: plans and ids come beside them.
+CONTENT_SHARE = 0.5
 
 
 class InferCall(Protocol):
@@ -45,6 +56,7 @@ class InferStream:
         self._wake = asyncio.Event()
         self._outbox = Outbox(gathering, self._wake.set)
         self._lost: str | None = "not connected yet"
+        self._most_content = MAX_CONTENT_BYTES
 
     @property
     def in_flight(self) -> int:
@@ -55,6 +67,10 @@ class InferStream:
     def available(self) -> bool:
         """Whether a call is open."""
         return self._lost is None
+
+    def limit(self, max_message_bytes: int) -> None:
+        """Send no larger messages: one that the tier does not take ends the call for everybody."""
+        self._most_content = int(CONTENT_SHARE * max_message_bytes)
 
     async def infer(
         self,
@@ -68,7 +84,8 @@ class InferStream:
 
         background: only where the tier has nothing else to do; takes no place of another item.
 
-        Raises TierUnavailableError, OverloadedError, DeadlineError, or the item's own error.
+        Raises TierUnavailableError, OverloadedError, DeadlineError, InvalidRequestError where the
+        tier takes no message of that size, or the item's own error.
         """
         flight = self._admit(content, plan, patience, background)
         left = max(0.0, patience.give_up_at - time.monotonic())
@@ -92,6 +109,12 @@ class InferStream:
             raise OverloadedError(
                 f"{self._max_in_flight} items are in flight to tier {self._name!r}; try again soon"
             )
+        if (size := content.ByteSize()) > self._most_content:
+            advice = (
+                f"{size} bytes, tier {self._name!r} takes {self._most_content} at most; send a "
+                "shorter text, or raise `server.max_message_bytes` in the tier's config"
+            )
+            raise InvalidRequestError([Violation("text", advice)])
         loop = asyncio.get_running_loop()
         go_by = loop.time() + longest_hold(patience.answer_by - time.monotonic())
         flight = Flight(
@@ -183,7 +206,7 @@ class InferStream:
         self._cancelled.clear()
         if self._outbox.ready:
             now = time.monotonic()
-            for flight in self._outbox.take():
+            for flight in self._outbox.take(min(MAX_CONTENT_BYTES, self._most_content)):
                 flight.sent = True
                 message.items.append(flight.item(now))
         return message

@@ -48,11 +48,13 @@ class Description:
 
     precision: what it computes in; thresholds come from the evidence in it.
     full_depth_seconds: measured compute seconds of its last exit, by token count.
+    max_message_bytes: that it takes.
     """
 
     backend: str
     precision: str
     full_depth_seconds: CostTable
+    max_message_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ class Tier:
                     f"{self.description.precision}` under `engine`"
                 )
             self.description = said
+            self.stream.limit(said.max_message_bytes)
         except BundleError as error:
             self._refusal = error
             raise
@@ -187,7 +190,12 @@ def accept(
             f"--precision {precision}`, or run the tier in another precision"
         )
     seconds = wire.curve_from_proto(response.exits[-1].seconds)
-    return Description(response.backend, precision, CostTable.of(seconds, response.max_tokens))
+    return Description(
+        response.backend,
+        precision,
+        CostTable.of(seconds, response.max_tokens),
+        response.max_message_bytes,
+    )
 
 
 class Tiers:

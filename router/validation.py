@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from offramp.errors import InvalidRequestError, UnknownRouteError, Violation
+from offramp.errors import InvalidRequestError, UnknownRouteError, Violation, quoted
 from offramp.v1 import common_pb2, router_pb2
 from router.policy import Wishes
 
@@ -72,7 +72,7 @@ def find_route(name: str, known: tuple[str, ...]) -> str:
         return name
     if not name and len(known) == 1:
         return known[0]
-    problem = f"no route {name!r}" if name else "the request names no route"
+    problem = f"no route {quoted(name)}" if name else "the request names no route"
     raise UnknownRouteError(f"{problem}; this router serves: {', '.join(known)}")
 
 

@@ -51,9 +51,8 @@ def main(service: str, description: str | None, arguments: Sequence[str] | None 
 
 
 async def _serve(service: str, settings: TierSettings) -> None:
-    from services.server import (
-        TierServer,
-    )  # brings PyTorch, which --help and mistakes need not wait for
+    # Brings what computes, which --help and mistakes need not wait for.
+    from services.server import TierServer
 
     server = TierServer(service, settings)
     try:

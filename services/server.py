@@ -34,7 +34,8 @@ class TierServer(GrpcServer):
             Wish(engine.precision, engine.backend, engine.device, engine.threads),
         )
         backend, readouts = found.backend, found.spec.readouts_in(found.backend.precision)
-        tier = Tier(found.manifest, found.spec, backend, engine)
+        limit = settings.server.max_message_bytes
+        tier = Tier(found.manifest, found.spec, backend, engine, limit)
         metrics = TierMetrics(registry, tier.exits)
         metrics.describe(tier.spec.name, tier.manifest.id, backend.name)
         scheduler = Scheduler(backend.stages, engine.max_batch or DEFAULT_BATCH)

@@ -29,6 +29,7 @@ class Tier:
     spec: TierSpec
     backend: Backend[Any]
     settings: EngineSettings
+    max_message_bytes: int
 
     @property
     def exits(self) -> tuple[str, ...]:
@@ -82,6 +83,7 @@ class TierServicer(tier_pb2_grpc.TierServiceServicer):
             max_queue=tier.settings.max_queue,
             pairs=tier.manifest.pairs,
             precision=tier.backend.precision,
+            max_message_bytes=tier.max_message_bytes,
         )
 
     async def Infer(

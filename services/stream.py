@@ -18,6 +18,8 @@ from services.validation import ItemReader
 
 # Results in one message at the most, so that no message outgrows what receivers take by default.
 MAX_RESULTS = 1024
+# Items in one message at the most: all of them are looked at before the event loop turns.
+MAX_ITEMS = 1024
 # Results that may wait for a slow reader before no more of its items are taken in.
 MAX_UNSENT = 4 * MAX_RESULTS
 
@@ -50,8 +52,11 @@ class InferStream:
         self._deliver_rows = self.deliver  # one bound method, so that rows group by it
 
     async def read(self, requests: AsyncIterator[tier_pb2.InferRequest]) -> None:
-        """Take in requests until the caller has no more."""
+        """Take in requests until the caller has no more. Raises InvalidRequestError."""
         async for request in requests:
+            if len(request.items) > MAX_ITEMS:
+                advice = f"{len(request.items)} items, at most {MAX_ITEMS}; send several messages"
+                raise InvalidRequestError([Violation("items", advice)])
             self._cancel(request.cancelled_ids)
             self._submit(request.items)
             await self._room.wait()

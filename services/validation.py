@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from offramp.errors import InvalidRequestError, Violation
+from offramp.errors import InvalidRequestError, Violation, quoted
 from offramp.rpc import wire
 from offramp.v1 import common_pb2, tier_pb2
 from services.engine.plan import StagePlan
@@ -112,4 +112,4 @@ class ItemReader:
         return found
 
     def _unknown(self, name: str) -> str:
-        return f"{name!r} is no exit of this bundle; it has: {', '.join(self._known)}"
+        return f"{quoted(name)} is no exit of this bundle; it has: {', '.join(self._known)}"

@@ -119,10 +119,13 @@ class HttpAsk:
         self._url = f"http://127.0.0.1:{port}{peer.path}"
 
     async def __call__(self, texts: Sequence[str]) -> list[str]:
-        async with self._session.post(self._url, json=self._peer.body(texts)) as response:
-            answer = await response.read()
-            if response.status != 200:
-                raise PeerError(f"{self._peer.title}: {response.status}, {answer[:200]!r}")
+        try:
+            async with self._session.post(self._url, json=self._peer.body(texts)) as response:
+                answer = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise PeerError(f"{self._peer.title}: {error!r}") from error
+        if response.status != 200:
+            raise PeerError(f"{self._peer.title}: {response.status}, {answer[:200]!r}")
         return self._peer.labels(json.loads(answer))
 
 

@@ -151,7 +151,7 @@ async def _until_ready(ask: AskLabels, texts: Sequence[str], log: Path) -> None:
     for _ in range(600):
         try:
             await ask(texts)
-        except (PeerError, aiohttp.ClientError, KeyError):
+        except (PeerError, KeyError):
             await asyncio.sleep(0.2)
         else:
             return

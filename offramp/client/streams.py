@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
-    Callable,
     Coroutine,
     Iterable,
     Iterator,
     Sequence,
 )
+from contextlib import suppress
+from queue import SimpleQueue
 from typing import Any
 
 import grpc
@@ -158,7 +160,45 @@ async def _each(texts: Texts) -> AsyncIterator[Text]:
         for text in texts:
             yield text
     else:
-        read: Callable[[Iterator[Text], Any], Any] = next
-        source = iter(texts)
-        while (text := await asyncio.to_thread(read, source, _END)) is not _END:
+        async for text in _read_on_a_thread(iter(texts)):
             yield text
+
+
+async def _read_on_a_thread(source: Iterator[Text]) -> AsyncIterator[Text]:
+    """What an iterator gives that may block, one by one, as it is asked for.
+
+    A thread that waits for its next text is left behind when nobody asks any more: a daemon's,
+    which keeps neither the event loop nor the process from ending, as asyncio.to_thread's would.
+    """
+    loop = asyncio.get_running_loop()
+    asked: SimpleQueue[asyncio.Future[Any] | None] = SimpleQueue()
+
+    def read() -> None:
+        while (answer := asked.get()) is not None:
+            found, error = _END, None
+            try:
+                found = next(source, _END)
+            except BaseException as raised:
+                error = raised
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(_settle, answer, found, error)
+
+    threading.Thread(target=read, name="offramp-texts", daemon=True).start()
+    try:
+        while True:
+            answer = loop.create_future()
+            asked.put(answer)
+            if (text := await answer) is _END:
+                return
+            yield text
+    finally:
+        asked.put(None)
+
+
+def _settle(answer: asyncio.Future[Any], found: Any, error: BaseException | None) -> None:
+    if answer.done():  # nobody waits for it any more
+        return
+    if error is None:
+        answer.set_result(found)
+    else:
+        answer.set_exception(error)

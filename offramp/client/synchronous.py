@@ -34,6 +34,7 @@ class LoopThread:
         # Reentrant: an iterator that is dropped runs its last call in whatever its thread is at.
         self._lock = threading.RLock()
         self._closed = False
+        self._unwatched: set[asyncio.Task[None]] = set()
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
@@ -62,6 +63,21 @@ class LoopThread:
             future.cancel()
             gone.wait(CANCEL_SECONDS)
             raise
+
+    def end(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run what ends an iterator that is dropped, on whatever thread, and wait for it.
+
+        The garbage collector may drop one on the loop's own thread, which cannot wait for itself.
+        """
+        if threading.current_thread() is not self._thread:
+            with suppress(errors.ClientClosedError):
+                self.run(work)
+        elif self._loop.is_running():
+            task = self._loop.create_task(work)
+            self._unwatched.add(task)
+            task.add_done_callback(self._unwatched.discard)
+        else:
+            work.close()
 
     def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Cancel all that is under way, run `last`, stop loop and thread. Again is harmless."""
@@ -120,8 +136,7 @@ def iterating(
             while (item := self._thread.run(_next_or_end(stream))) is not _END:
                 yield item
         finally:
-            with suppress(errors.ClientClosedError):
-                self._thread.run(stream.aclose())
+            self._thread.end(stream.aclose())
 
     return call
 

@@ -128,7 +128,7 @@ def _returning(behaviour: Any, metrics: MethodMetrics) -> Any:
             metrics.end(_code_of(error, context), began)
             await _abort(error, context, metrics.name)
             raise
-        metrics.end(grpc.StatusCode.OK, began)
+        metrics.end(_code_set(context), began)
         return response
 
     return call
@@ -145,7 +145,7 @@ def _yielding(behaviour: Any, metrics: MethodMetrics) -> Any:
             metrics.end(_code_of(error, context), began)
             await _abort(error, context, metrics.name)
             raise
-        metrics.end(grpc.StatusCode.OK, began)
+        metrics.end(_code_set(context), began)
 
     return call
 
@@ -168,6 +168,12 @@ def _code_of(error: BaseException, context: Any) -> grpc.StatusCode:
     if isinstance(error, grpc.aio.AbortError):
         return _status(context.code())
     return grpc.StatusCode.INTERNAL
+
+
+def _code_set(context: Any) -> grpc.StatusCode:
+    """Of a call whose handler has returned; it may have set one."""
+    code = context.code()
+    return grpc.StatusCode.OK if code is None else _status(code)
 
 
 def _status(code: Any) -> grpc.StatusCode:

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 _ASYNC_HEALTH: Any = vars(health)["aio"]
 _ASYNC_CHANNELZ: Any = vars(channelz)["aio"]
 
-# Messages beyond the limit are refused by the interceptor, in words; gRPC's own hard limit, which
+# Messages beyond the limit are refused by `CallGuard`, in words; gRPC's own hard limit, which
 # cannot name a remedy, lies this much higher.
 HARD_LIMIT_FACTOR = 4
 # Calls that gRPC has received and the server not yet taken in. By default it cancels some at random
@@ -42,6 +42,8 @@ MOST_UNTAKEN_CALLS = 65_536
 MOST_UNTAKEN_SECONDS = 3600
 OBJECTS_BETWEEN_COLLECTIONS = 20_000
 MOST_WATCHER_SECONDS = 0.25
+# Who watches the health hears within this time that the server drains, and is let go.
+FAREWELL_SECONDS = 0.05
 
 
 class GrpcServer:
@@ -77,7 +79,8 @@ class GrpcServer:
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ]
         self.grpc = Server(guard.wrapped, options)
-        self._health = _health_servicer()
+        self._watches: set[asyncio.Task[Any]] = set()
+        self._health = _health_servicer(self._watches)
         self._health_names: tuple[str, ...] = ("",)
         self._metrics_server: WSGIServer | None = None
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
@@ -123,6 +126,10 @@ class GrpcServer:
     async def drain(self) -> None:
         """Refuse new calls, let those in flight end within drain_seconds, then stop."""
         await self._health.enter_graceful_shutdown()
+        if self._watches:
+            await asyncio.sleep(FAREWELL_SECONDS)
+            for watch in self._watches:  # which would go on for as long as the server waits
+                watch.cancel()
         await self.grpc.stop(self.settings.drain_seconds)
         if self._metrics_server is not None:
             with contextlib.suppress(OSError):
@@ -138,13 +145,25 @@ class GrpcServer:
         print(Ready(self.service, address, metrics).line(), flush=True)
 
 
-def _health_servicer() -> Any:
+def _health_servicer(watches: set[asyncio.Task[Any]]) -> Any:
     """The package's, which writes to who watches it under the lock that `set` takes: a client that
     watches and does not read would keep the service from starting, and from ending.
+
+    watches: keeps the calls that watch.
     """
     servicer = _ASYNC_HEALTH.HealthServicer()
     watch = servicer.Watch
-    servicer.Watch = lambda request, context: watch(request, _Watcher(context))
+
+    async def kept(request: Any, context: Any) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        watches.add(task)
+        try:
+            await watch(request, _Watcher(context))
+        finally:
+            watches.discard(task)
+
+    servicer.Watch = kept
     return servicer
 
 

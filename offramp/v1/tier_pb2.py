@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from offramp.v1 import common_pb2 as offramp_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15offramp/v1/tier.proto\x12\nofframp.v1\x1a\x17offramp/v1/common.proto\"\x11\n\x0f\x44\x65scribeRequest\"\xdc\x01\n\x10\x44\x65scribeResponse\x12\x0c\n\x04tier\x18\x01 \x01(\t\x12\x11\n\tbundle_id\x18\x02 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12*\n\x05\x65xits\x18\x05 \x03(\x0b\x32\x1b.offramp.v1.ExitDescription\x12\x12\n\nmax_tokens\x18\x06 \x01(\r\x12\x11\n\tmax_batch\x18\x07 \x01(\r\x12\x11\n\tmax_queue\x18\x08 \x01(\r\x12\r\n\x05pairs\x18\t \x01(\x08\x12\x11\n\tprecision\x18\n \x01(\t\"m\n\x0f\x45xitDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x05\x66lops\x18\x02 \x01(\x0b\x32\x15.offramp.v1.CostCurve\x12&\n\x07seconds\x18\x03 \x01(\x0b\x32\x15.offramp.v1.CostCurve\"@\n\tCostCurve\x12\x10\n\x08\x63onstant\x18\x01 \x01(\x01\x12\x0e\n\x06linear\x18\x02 \x01(\x01\x12\x11\n\tquadratic\x18\x03 \x01(\x01\"K\n\x0cInferRequest\x12$\n\x05items\x18\x01 \x03(\x0b\x32\x15.offramp.v1.InferItem\x12\x15\n\rcancelled_ids\x18\x02 \x03(\x04\"\xc6\x01\n\tInferItem\x12\n\n\x02id\x18\x01 \x01(\x04\x12&\n\x05input\x18\x02 \x01(\x0b\x32\x15.offramp.v1.TextInputH\x00\x12.\n\ttokenized\x18\x06 \x01(\x0b\x32\x19.offramp.v1.TokenizedTextH\x00\x12\"\n\x04plan\x18\x03 \x01(\x0b\x32\x14.offramp.v1.ExitPlan\x12\x12\n\ntimeout_ms\x18\x04 \x01(\r\x12\x12\n\nbackground\x18\x05 \x01(\x08\x42\t\n\x07\x63ontent\"9\n\rInferResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.offramp.v1.InferResult\"w\n\x0bInferResult\x12\n\n\x02id\x18\x01 \x01(\x04\x12)\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x17.offramp.v1.InferAnswerH\x00\x12&\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x15.offramp.v1.ItemErrorH\x00\x42\t\n\x07outcome\"\x91\x02\n\x0bInferAnswer\x12\x0c\n\x04\x65xit\x18\x01 \x01(\t\x12\x15\n\rprobabilities\x18\x02 \x03(\x01\x12\x12\n\nconfidence\x18\x03 \x01(\x01\x12\x11\n\tconfident\x18\x04 \x01(\x08\x12\x18\n\x10\x64\x65\x61\x64line_reached\x18\x05 \x01(\x08\x12\x0e\n\x06tokens\x18\x06 \x01(\r\x12\x11\n\ttruncated\x18\x07 \x01(\x08\x12#\n\x05steps\x18\x08 \x03(\x0b\x32\x14.offramp.v1.ExitStep\x12&\n\x06timing\x18\t \x01(\x0b\x32\x16.offramp.v1.TierTiming\x12,\n\ttokenized\x18\n \x01(\x0b\x32\x19.offramp.v1.TokenizedText\"A\n\rTokenizedText\x12\x0b\n\x03ids\x18\x01 \x03(\r\x12\x10\n\x08type_ids\x18\x02 \x03(\r\x12\x11\n\ttruncated\x18\x03 \x01(\x08\"u\n\nTierTiming\x12\x15\n\rqueue_seconds\x18\x01 \x01(\x01\x12\x18\n\x10tokenize_seconds\x18\x02 \x01(\x01\x12\x17\n\x0f\x63ompute_seconds\x18\x03 \x01(\x01\x12\x1d\n\x15\x63ompute_share_seconds\x18\x04 \x01(\x01\x32\x96\x01\n\x0bTierService\x12\x45\n\x08\x44\x65scribe\x12\x1b.offramp.v1.DescribeRequest\x1a\x1c.offramp.v1.DescribeResponse\x12@\n\x05Infer\x12\x18.offramp.v1.InferRequest\x1a\x19.offramp.v1.InferResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15offramp/v1/tier.proto\x12\nofframp.v1\x1a\x17offramp/v1/common.proto\"\x11\n\x0f\x44\x65scribeRequest\"\xf7\x01\n\x10\x44\x65scribeResponse\x12\x0c\n\x04tier\x18\x01 \x01(\t\x12\x11\n\tbundle_id\x18\x02 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12*\n\x05\x65xits\x18\x05 \x03(\x0b\x32\x1b.offramp.v1.ExitDescription\x12\x12\n\nmax_tokens\x18\x06 \x01(\r\x12\x11\n\tmax_batch\x18\x07 \x01(\r\x12\x11\n\tmax_queue\x18\x08 \x01(\r\x12\r\n\x05pairs\x18\t \x01(\x08\x12\x11\n\tprecision\x18\n \x01(\t\x12\x19\n\x11max_message_bytes\x18\x0b \x01(\r\"m\n\x0f\x45xitDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x05\x66lops\x18\x02 \x01(\x0b\x32\x15.offramp.v1.CostCurve\x12&\n\x07seconds\x18\x03 \x01(\x0b\x32\x15.offramp.v1.CostCurve\"@\n\tCostCurve\x12\x10\n\x08\x63onstant\x18\x01 \x01(\x01\x12\x0e\n\x06linear\x18\x02 \x01(\x01\x12\x11\n\tquadratic\x18\x03 \x01(\x01\"K\n\x0cInferRequest\x12$\n\x05items\x18\x01 \x03(\x0b\x32\x15.offramp.v1.InferItem\x12\x15\n\rcancelled_ids\x18\x02 \x03(\x04\"\xc6\x01\n\tInferItem\x12\n\n\x02id\x18\x01 \x01(\x04\x12&\n\x05input\x18\x02 \x01(\x0b\x32\x15.offramp.v1.TextInputH\x00\x12.\n\ttokenized\x18\x06 \x01(\x0b\x32\x19.offramp.v1.TokenizedTextH\x00\x12\"\n\x04plan\x18\x03 \x01(\x0b\x32\x14.offramp.v1.ExitPlan\x12\x12\n\ntimeout_ms\x18\x04 \x01(\r\x12\x12\n\nbackground\x18\x05 \x01(\x08\x42\t\n\x07\x63ontent\"9\n\rInferResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.offramp.v1.InferResult\"w\n\x0bInferResult\x12\n\n\x02id\x18\x01 \x01(\x04\x12)\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x17.offramp.v1.InferAnswerH\x00\x12&\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x15.offramp.v1.ItemErrorH\x00\x42\t\n\x07outcome\"\x91\x02\n\x0bInferAnswer\x12\x0c\n\x04\x65xit\x18\x01 \x01(\t\x12\x15\n\rprobabilities\x18\x02 \x03(\x01\x12\x12\n\nconfidence\x18\x03 \x01(\x01\x12\x11\n\tconfident\x18\x04 \x01(\x08\x12\x18\n\x10\x64\x65\x61\x64line_reached\x18\x05 \x01(\x08\x12\x0e\n\x06tokens\x18\x06 \x01(\r\x12\x11\n\ttruncated\x18\x07 \x01(\x08\x12#\n\x05steps\x18\x08 \x03(\x0b\x32\x14.offramp.v1.ExitStep\x12&\n\x06timing\x18\t \x01(\x0b\x32\x16.offramp.v1.TierTiming\x12,\n\ttokenized\x18\n \x01(\x0b\x32\x19.offramp.v1.TokenizedText\"A\n\rTokenizedText\x12\x0b\n\x03ids\x18\x01 \x03(\r\x12\x10\n\x08type_ids\x18\x02 \x03(\r\x12\x11\n\ttruncated\x18\x03 \x01(\x08\"u\n\nTierTiming\x12\x15\n\rqueue_seconds\x18\x01 \x01(\x01\x12\x18\n\x10tokenize_seconds\x18\x02 \x01(\x01\x12\x17\n\x0f\x63ompute_seconds\x18\x03 \x01(\x01\x12\x1d\n\x15\x63ompute_share_seconds\x18\x04 \x01(\x01\x32\x96\x01\n\x0bTierService\x12\x45\n\x08\x44\x65scribe\x12\x1b.offramp.v1.DescribeRequest\x1a\x1c.offramp.v1.DescribeResponse\x12@\n\x05Infer\x12\x18.offramp.v1.InferRequest\x1a\x19.offramp.v1.InferResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,25 +35,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DESCRIBEREQUEST']._serialized_start=62
   _globals['_DESCRIBEREQUEST']._serialized_end=79
   _globals['_DESCRIBERESPONSE']._serialized_start=82
-  _globals['_DESCRIBERESPONSE']._serialized_end=302
-  _globals['_EXITDESCRIPTION']._serialized_start=304
-  _globals['_EXITDESCRIPTION']._serialized_end=413
-  _globals['_COSTCURVE']._serialized_start=415
-  _globals['_COSTCURVE']._serialized_end=479
-  _globals['_INFERREQUEST']._serialized_start=481
-  _globals['_INFERREQUEST']._serialized_end=556
-  _globals['_INFERITEM']._serialized_start=559
-  _globals['_INFERITEM']._serialized_end=757
-  _globals['_INFERRESPONSE']._serialized_start=759
-  _globals['_INFERRESPONSE']._serialized_end=816
-  _globals['_INFERRESULT']._serialized_start=818
-  _globals['_INFERRESULT']._serialized_end=937
-  _globals['_INFERANSWER']._serialized_start=940
-  _globals['_INFERANSWER']._serialized_end=1213
-  _globals['_TOKENIZEDTEXT']._serialized_start=1215
-  _globals['_TOKENIZEDTEXT']._serialized_end=1280
-  _globals['_TIERTIMING']._serialized_start=1282
-  _globals['_TIERTIMING']._serialized_end=1399
-  _globals['_TIERSERVICE']._serialized_start=1402
-  _globals['_TIERSERVICE']._serialized_end=1552
+  _globals['_DESCRIBERESPONSE']._serialized_end=329
+  _globals['_EXITDESCRIPTION']._serialized_start=331
+  _globals['_EXITDESCRIPTION']._serialized_end=440
+  _globals['_COSTCURVE']._serialized_start=442
+  _globals['_COSTCURVE']._serialized_end=506
+  _globals['_INFERREQUEST']._serialized_start=508
+  _globals['_INFERREQUEST']._serialized_end=583
+  _globals['_INFERITEM']._serialized_start=586
+  _globals['_INFERITEM']._serialized_end=784
+  _globals['_INFERRESPONSE']._serialized_start=786
+  _globals['_INFERRESPONSE']._serialized_end=843
+  _globals['_INFERRESULT']._serialized_start=845
+  _globals['_INFERRESULT']._serialized_end=964
+  _globals['_INFERANSWER']._serialized_start=967
+  _globals['_INFERANSWER']._serialized_end=1240
+  _globals['_TOKENIZEDTEXT']._serialized_start=1242
+  _globals['_TOKENIZEDTEXT']._serialized_end=1307
+  _globals['_TIERTIMING']._serialized_start=1309
+  _globals['_TIERTIMING']._serialized_end=1426
+  _globals['_TIERSERVICE']._serialized_start=1429
+  _globals['_TIERSERVICE']._serialized_end=1579
 # @@protoc_insertion_point(module_scope)

@@ -48,6 +48,7 @@ class DescribeResponse(_message.Message):
     MAX_QUEUE_FIELD_NUMBER: _builtins.int
     PAIRS_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
+    MAX_MESSAGE_BYTES_FIELD_NUMBER: _builtins.int
     tier: _builtins.str
     """The tier's name in the bundle, for example "large"."""
     bundle_id: _builtins.str
@@ -66,6 +67,8 @@ class DescribeResponse(_message.Message):
     """What the model computes in, for example "fp32" or "bf16"; thresholds must come from the bundle's
     evidence in this precision. Empty: fp32.
     """
+    max_message_bytes: _builtins.int
+    """A larger message ends the stream that it is sent on."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -85,10 +88,11 @@ class DescribeResponse(_message.Message):
         max_queue: _builtins.int = ...,
         pairs: _builtins.bool = ...,
         precision: _builtins.str = ...,
+        max_message_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "bundle_id", b"bundle_id", "exits", b"exits", "labels", b"labels", "max_batch", b"max_batch", "max_queue", b"max_queue", "max_tokens", b"max_tokens", "pairs", b"pairs", "precision", b"precision", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "bundle_id", b"bundle_id", "exits", b"exits", "labels", b"labels", "max_batch", b"max_batch", "max_message_bytes", b"max_message_bytes", "max_queue", b"max_queue", "max_tokens", b"max_tokens", "pairs", b"pairs", "precision", b"precision", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -159,7 +163,9 @@ class InferRequest(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     CANCELLED_IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___InferItem]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___InferItem]:
+        """1,024 at the most."""
+
     @_builtins.property
     def cancelled_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Ids of items whose caller is gone: what has not run yet is dropped without a word."""

@@ -8,7 +8,7 @@ thousands of batches, and memory for good. So they are filled up to the next of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ def packed(tokens: int) -> int:
     return _step_up(tokens, LEAST_TOKENS, PACKED_PER_OCTAVE)
 
 
-@cache  # asked for with every batch
+@lru_cache(4096)  # asked for with every batch
 def _step_up(size: int, least: int, per_octave: int) -> int:
     octave = (1 << (size - 1).bit_length()) // 2  # sizes above it, up to its double
     step = max(least, octave // per_octave)

@@ -59,6 +59,8 @@ class Engine:
         self._metrics = metrics
         self._choose_batch = choose_batch
         self._running = (0, 0)
+        # Rows taken in and not yet returned, and those of them that the next return brings.
+        self._held: set[Row] = set()
         self._ended: list[Row] = []
         metrics.watch_queues(lambda: scheduler.depth, self.in_flight)
 
@@ -104,6 +106,7 @@ class Engine:
         """Take in rows; each is returned by exactly one later step."""
         now = self.clock()
         rows = list(rows)
+        self._held.update(rows)
         for row in rows:
             row.waiting_since = now
         self._scheduler.arrive(row for row in rows if not row.background)
@@ -123,8 +126,13 @@ class Engine:
             survivors = self._advance(stage, rows)
             if survivors:
                 scheduler.ready(stage + 1, survivors)
-        ended, self._ended = self._ended, []
+        ended = self._returned()
         self._metrics.ended(ended)
+        return ended
+
+    def _returned(self) -> list[Row]:
+        ended, self._ended = self._ended, []
+        self._held.difference_update(ended)
         return ended
 
     def drop_cancelled(self) -> None:
@@ -135,9 +143,10 @@ class Engine:
     def abandon(self) -> list[Row]:
         """Fail and return every row that is held: the way on after a step that raised."""
         for scheduler in (self._scheduler, self._background):
-            self._fail(scheduler.remove(lambda row: True))
-        ended, self._ended = self._ended, []
-        return ended
+            scheduler.remove(lambda row: True)
+        # What the step had in its hands is in no queue any more.
+        self._fail(self._held.difference(self._ended))
+        return self._returned()
 
     def _encode_arrivals(self, scheduler: Scheduler) -> None:
         rows = scheduler.to_encode()
@@ -145,18 +154,21 @@ class Engine:
             return
         texts = [row for row in rows if row.encoded is None]
         if texts and not self._encode(texts):
+            if len(texts) > 1:
+                for text in texts:
+                    self._encode([text])
             rows = [row for row in rows if row.encoded is not None]
+            self._fail(text for text in texts if text.encoded is None)
         self._metrics.encoded(sum(row.tokens for row in rows))
         scheduler.ready(0, rows)
 
     def _encode(self, rows: list[Row]) -> bool:
-        """Tokenise texts; False where that failed, and all of them with it."""
+        """Tokenise texts; False where that failed, perhaps for one of them only."""
         started = self.clock()
         try:
             found = self.backend.encode([(row.text, row.text_pair) for row in rows])
-        except Exception:
+        except BaseException:  # a tokenizer that panics, in Rust, raises no Exception
             log.exception("tokenising %d texts failed", len(rows))
-            self._fail(rows)
             return False
         seconds = self.clock() - started
         for row, encoded in zip(rows, found, strict=True):
@@ -195,7 +207,7 @@ class Engine:
             seconds = self.clock() - started
             history = self._history(stage, rows, logits)
             decisions = decide(history, self._readouts[stage], [r.plan for r in rows], stage)
-        except Exception:
+        except BaseException:  # see `_encode`
             log.exception("stage %d failed on %d rows", stage, len(rows))
             self._fail(rows)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections import defaultdict
@@ -146,16 +147,21 @@ class Worker:
     ) -> None:
         try:
             curves = self._engine.prepare(warm_up, pairs)
-        except Exception as error:
+        except BaseException as error:
             self._loop.call_soon_threadsafe(ready.set_exception, error)
             return
         if self._closed:
             return
         self._loop.call_soon_threadsafe(ready.set_result, curves)
-        while self._receive():
-            ended = self._step()
-            if ended:
-                self._loop.call_soon_threadsafe(self._return, ended)
+        try:
+            while self._receive():
+                ended = self._step()
+                if ended:
+                    self._loop.call_soon_threadsafe(self._return, ended)
+        except BaseException:
+            # Nobody would run a row any more, and health would go on saying that all is well.
+            log.critical("the engine's thread failed, and the tier ends with it", exc_info=True)
+            os._exit(os.EX_SOFTWARE)
 
     def _receive(self) -> bool:
         """Wait for work and hand it to the engine; False when the worker is closed."""
@@ -174,7 +180,7 @@ class Worker:
     def _step(self) -> list[Row]:
         try:
             return self._engine.step()
-        except Exception:
+        except BaseException:
             log.exception("the engine failed; the rows that it held are failed")
             return self._engine.abandon()
 

@@ -159,7 +159,7 @@ async def test_who_watches_the_health_and_does_not_read_is_let_go() -> None:
         async def write(self, message: Any) -> None:
             await asyncio.Event().wait()
 
-    health = _health_servicer()
+    health = _health_servicer(set())
     watching = health.Watch(health_pb2.HealthCheckRequest(), Deaf())
     with pytest.raises(errors.DeadlineError, match="has not been read"):
         await watching
@@ -203,6 +203,30 @@ async def test_draining_ends_calls_in_flight_well(server: GrpcServer, echo: Echo
         echo.release.set()
         assert (await call).classification.label == "slow"
         await draining
+
+
+async def test_a_drain_does_not_wait_for_who_watches_the_health(
+    server: GrpcServer, channel: grpc.aio.Channel
+) -> None:
+    watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+    assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+    draining = asyncio.create_task(server.drain())
+    assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    # The server would wait for calls in flight for five seconds.
+    await asyncio.wait_for(draining, 4)
+    assert await watch.code() is not grpc.StatusCode.OK
+
+
+async def test_calls_that_end_by_a_code_they_set_are_counted_by_it(
+    server: GrpcServer, channel: grpc.aio.Channel
+) -> None:
+    stub = channelz_pb2_grpc.ChannelzStub(channel)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.GetServer(channelz_pb2.GetServerRequest(server_id=1 << 40))
+    labels = {"grpc_service": "grpc.channelz.v1.Channelz", "grpc_method": "GetServer"}
+    labels["grpc_code"] = caught.value.code().name
+    assert labels["grpc_code"] != "OK"
+    assert server.registry.get_sample_value("grpc_server_handled_total", labels) == 1
 
 
 async def test_an_address_in_use_is_a_config_error(server: GrpcServer) -> None:

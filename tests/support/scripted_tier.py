@@ -29,6 +29,7 @@ class ScriptedTier(tier_pb2_grpc.TierServiceServicer):
     def __init__(self, tier: str, exits: tuple[str, ...], bundle_id: str, *, pairs: bool = False):
         self.tier, self.exits, self.bundle_id, self.pairs = tier, exits, bundle_id, pairs
         self.precision = ""
+        self.max_message_bytes = 16 * 1024 * 1024
         self.certainty: Certainty = lambda text, exit_name: 0.99
         self.silent: set[str] = set()
         self.late: set[str] = set()
@@ -84,6 +85,7 @@ class ScriptedTier(tier_pb2_grpc.TierServiceServicer):
             max_queue=100,
             pairs=self.pairs,
             precision=self.precision,
+            max_message_bytes=self.max_message_bytes,
         )
 
     async def Infer(self, requests, context):

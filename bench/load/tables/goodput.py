@@ -31,7 +31,10 @@ async def measure(setting: Setting, seconds: float, multiples: Sequence[float] =
     """Both under every rate. seconds: of each run."""
     asks = {name: setting.ask(TIMEOUT_SECONDS, full_depth=name == FULL) for name in (FULL, CASCADE)}
     calibrating = Generator(setting.ask(60.0, full_depth=True), setting.texts)
-    capacity = len(await calibrating.closed_loop(IN_FLIGHT, seconds)) / seconds
+    answered = [
+        sent for sent in await calibrating.closed_loop(IN_FLIGHT, seconds) if not sent.error
+    ]
+    capacity = len(answered) / max((sent.done for sent in answered), default=seconds)
     found: dict[str, dict[float, Summary]] = {name: {} for name in asks}
     with progress.step(TITLE.lower(), len(multiples) * len(asks)) as bar:
         for rate in (capacity * multiple for multiple in multiples):

@@ -96,6 +96,17 @@ async def test_a_stream_left_open_cannot_be_read_on_and_can_be_dropped(address):
     await soon(on_a_thread(use))
 
 
+async def test_an_iterator_dropped_on_the_clients_own_thread_blocks_nobody(address, router):
+    """The garbage collector may run on any thread, and ends what it finds there."""
+    with Client(address, timeout=2000) as client:
+        left = client.classify_stream(["a", "b"])
+        assert await soon(on_a_thread(next, left))
+        client._thread._loop.call_soon_threadsafe(left.close)
+        assert await soon(on_a_thread(client.classify, "a"))
+        await until(lambda: not client._thread._unwatched)
+        assert await soon(on_a_thread(next, left, None)) is None
+
+
 async def test_a_call_begun_after_the_close_is_refused(address, router):
     def use() -> None:
         client = Client(address)

@@ -61,6 +61,18 @@ async def test_texts_come_from_standard_input_or_a_file(offramp, tmp_path):
     assert labels == [f"text {n}" for n in range(300)]
 
 
+async def test_a_stream_that_fails_does_not_wait_for_its_next_text():
+    """`tail -f log | offramp classify -`, and no router."""
+    command = [sys.executable, "-m", "cli", "classify", "-", "--address", "127.0.0.1:1"]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    said = await asyncio.wait_for(process.stderr.read(), 60)
+    assert await asyncio.wait_for(process.wait(), 30) == 1
+    assert b"error: " in said
+    assert b"Fatal" not in said
+
+
 async def test_options_become_the_override(offramp, router):
     await offramp(
         "classify", "a", "--min-confidence", "0.9", "--max-cost", "0.5", "--last-exit", "large@2",

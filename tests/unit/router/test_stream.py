@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvloop
 
-from offramp.errors import DeadlineError, TierUnavailableError
+from offramp.errors import DeadlineError, InvalidRequestError, TierUnavailableError
 from offramp.v1 import common_pb2, tier_pb2
 from router import gathering, outbox
 from router.flight import Patience
@@ -105,6 +105,29 @@ async def test_what_comes_while_the_tier_is_at_work_shares_the_next_message():
         await settled()
         assert call.texts == [["a", "b"], ["c", "d"]]
         assert [task.done() for task in first] == [False, True]
+
+
+async def test_no_message_outgrows_what_the_tier_takes():
+    async with carried() as (stream, call):
+        stream.limit(1000)
+        await send(stream, "a")
+        await send(stream, *("b" * 200 for _ in range(5)))
+        call.answer(1)
+        await settled()
+        assert [len(texts) for texts in call.texts] == [1, 2]
+        assert max(message.ByteSize() for message in call.messages) < 1000
+
+
+async def test_text_that_no_message_can_hold_is_refused_and_the_stream_goes_on():
+    async with carried() as (stream, call):
+        stream.limit(1000)
+        (refused,) = await send(stream, "x" * 1000)
+        with pytest.raises(InvalidRequestError, match=r"raise `server.max_message_bytes`"):
+            await refused
+        (taken,) = await send(stream, "a")
+        call.answer(1)
+        await taken
+        assert stream.in_flight == 0
 
 
 async def test_a_tier_that_has_nothing_to_do_is_never_waited_for():

@@ -58,6 +58,11 @@ def test_a_route_is_found_by_name_or_by_being_the_only_one():
         find_route("c", ("a", "b"))
 
 
+def test_a_name_of_any_length_is_said_back_in_part():
+    with pytest.raises(UnknownRouteError, match=r"no route 'c{100}…'; this router serves: a"):
+        find_route("c" * 1_000_000, ("a",))
+
+
 def test_only_what_a_request_sets_is_a_wish():
     assert wishes_of(router_pb2.PolicyOverride()) == Wishes()
     override = router_pb2.PolicyOverride(min_confidence=0, last_exit="")

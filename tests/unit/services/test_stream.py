@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from offramp.errors import InvalidRequestError
 from offramp.v1 import tier_pb2
 from services import stream
 from services.engine.worker import Worker
@@ -55,6 +56,15 @@ async def test_messages_hold_no_more_results_than_receivers_take(idle_stream, mo
     reading = asyncio.create_task(idle_stream.read(requests()))
     await reading
     assert [len(r.results) async for r in idle_stream.responses(reading)] == [4, 4, 2]
+
+
+async def test_message_of_too_many_items_ends_the_stream(idle_stream):
+    async def requests():
+        yield bad_items(stream.MAX_ITEMS + 1)
+
+    reading = asyncio.create_task(idle_stream.read(requests()))
+    with pytest.raises(InvalidRequestError, match=r"1025 items, at most 1024"):
+        [_ async for _ in idle_stream.responses(reading)]
 
 
 async def test_rejected_items_are_counted(idle_stream, registry):

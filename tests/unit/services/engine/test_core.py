@@ -302,6 +302,53 @@ def test_backend_failure_fails_only_its_batch(backend, make_engine, caplog, pois
     assert isinstance(after.outcome, Answer)
 
 
+class Panic(BaseException):
+    """What a library written in Rust raises beside Exception."""
+
+
+@pytest.mark.parametrize("method", ["encode", "run_stage"])
+def test_panic_fails_its_batch_like_any_failure(backend, make_engine, method):
+    def panics(*_):
+        raise Panic
+
+    engine = make_engine(run_by=(run_by := TorchBackend(backend._network, backend._encoder)))
+    setattr(run_by, method, panics)
+    failed = make_row("w1")
+    engine.add([failed])
+    assert run_to_end(engine) == [failed]
+    assert type(failed.outcome) is OfframpError
+
+
+def test_text_that_cannot_be_tokenised_fails_alone(backend, make_engine):
+    engine = make_engine(run_by=Faulty(backend._network, backend._encoder))
+    failed, *sound = (make_row(text, number=n) for n, text in enumerate(("w13", "w1", "w2")))
+    engine.add([failed, *sound])
+    assert len(run_to_end(engine)) == 3
+    assert type(failed.outcome) is OfframpError
+    assert all(isinstance(row.outcome, Answer) for row in sound)
+
+
+@pytest.mark.parametrize("where", ["_schedule", "_encode_arrivals", "_book", "_post_process"])
+def test_abandoned_engine_returns_what_its_step_had_in_hand(make_engine, where):
+    engine = make_engine(max_batch=2)
+    rows = [make_row(f"w{number}", number=number) for number in range(5)]
+    engine.add(rows)
+    ended = [] if where == "_encode_arrivals" else engine.step()  # which has survivors
+    method = getattr(engine, where)
+
+    def breaks(*arguments):
+        method(*arguments)
+        raise ValueError("a mistake in the engine")
+
+    setattr(engine, where, breaks)
+    with pytest.raises(ValueError, match="a mistake"):
+        engine.step()
+    ended += engine.abandon()
+    assert sorted(row.id for row in ended) == [0, 1, 2, 3, 4]
+    assert all(row.outcome for row in rows)
+    assert engine.idle
+
+
 class CountsTexts(TorchBackend):
     """Notes the texts that it tokenises."""
 

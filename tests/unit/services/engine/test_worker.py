@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import random
+import threading
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -141,6 +143,26 @@ async def test_backend_that_cannot_start_fails_the_start(make_engine, backend):
     with pytest.raises(RuntimeError, match="no such device"):
         await worker.start(warm_up=False, pairs=False)
     await worker.close()
+
+
+async def test_tier_ends_with_an_engine_that_is_beyond_help(start, caplog, monkeypatch):
+    worker = await start()
+    ended, status = threading.Event(), []
+
+    def leave(code):
+        status.append(code)
+        ended.set()
+
+    def broken():
+        raise ValueError("a mistake")
+
+    monkeypatch.setattr("services.engine.worker.os._exit", leave)
+    monkeypatch.setattr(worker._engine, "step", broken)
+    monkeypatch.setattr(worker._engine, "abandon", broken)
+    worker.submit([make_row(0, "w1", make_plan(), lambda rows: None)])
+    assert await asyncio.to_thread(ended.wait, 30)
+    assert status == [os.EX_SOFTWARE]
+    assert "the tier ends with it" in caplog.text
 
 
 async def test_engine_that_fails_between_batches_fails_what_it_held_and_goes_on(start, caplog):
