@@ -38,6 +38,7 @@ async def test_describe_tells_what_the_tier_is(serve, bundle):
     seconds = [e.seconds.constant + 10 * e.seconds.linear for e in found.exits]
     assert 0 < seconds[0] < seconds[1] < seconds[2]
     assert found.max_tokens == tiers.MAX_TOKENS
+    assert found.max_message_bytes == 4 * 1024 * 1024
     assert not found.pairs
 
 
