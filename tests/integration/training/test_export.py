@@ -131,7 +131,7 @@ def test_what_nothing_can_run_is_an_error_with_the_remedy(
     with pytest.raises(BundleError, match="no evidence in int8"):
         open_tier(tiny_bundle, "large", Wish("int8"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(BundleError, match=r"offramp\[models\]"):
+    with pytest.raises(BundleError, match=r"pip install -e .\.\[models\]"):
         open_tier(tiny_bundle, "large", Wish("fp32"))
 
 
