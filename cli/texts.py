@@ -58,7 +58,9 @@ def _stdin() -> TextIO:
     Python takes it for a fatal error where that thread has `sys.stdin` locked.
     """
     try:
-        return open(sys.stdin.fileno(), encoding=sys.stdin.encoding, closefd=False)
+        return open(
+            sys.stdin.fileno(), encoding=sys.stdin.encoding, errors=sys.stdin.errors, closefd=False
+        )
     except OSError:  # no file of the system's
         return sys.stdin
 
