@@ -28,6 +28,8 @@ DESCRIBE_TIMEOUT_SECONDS = 5.0
 SHORTEST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 2.0
 LOG_INTERVAL_SECONDS = 5.0
+# What a tier takes that does not say it: gRPC's own default.
+UNSAID_MESSAGE_BYTES = 4 * 1024 * 1024
 CHANNEL_OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1_000),
@@ -194,7 +196,7 @@ def accept(
         response.backend,
         precision,
         CostTable.of(seconds, response.max_tokens),
-        response.max_message_bytes,
+        response.max_message_bytes or UNSAID_MESSAGE_BYTES,
     )
 
 

@@ -68,7 +68,7 @@ class DescribeResponse(_message.Message):
     evidence in this precision. Empty: fp32.
     """
     max_message_bytes: _builtins.int
-    """A larger message ends the stream that it is sent on."""
+    """A larger message ends the stream that it is sent on. 0: 4 MiB."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property

@@ -126,9 +126,8 @@ class Engine:
             survivors = self._advance(stage, rows)
             if survivors:
                 scheduler.ready(stage + 1, survivors)
-        ended = self._returned()
-        self._metrics.ended(ended)
-        return ended
+        self._metrics.ended(self._ended)
+        return self._returned()
 
     def _returned(self) -> list[Row]:
         ended, self._ended = self._ended, []

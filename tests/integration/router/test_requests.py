@@ -197,3 +197,9 @@ async def test_a_stream_whose_client_leaves_cancels_its_items(stack, eventually)
         await eventually(lambda: stack.small.received)
         call.cancel()
         await eventually(lambda: stack.small.cancelled == [stack.small.received[0].id])
+
+
+async def test_a_tier_that_does_not_say_what_it_takes_is_sent_texts(stack):
+    stack.small.max_message_bytes = 0
+    async with stack.serving():
+        assert (await stack.classify("easy")).exit == "small"

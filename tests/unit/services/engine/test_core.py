@@ -349,6 +349,19 @@ def test_abandoned_engine_returns_what_its_step_had_in_hand(make_engine, where):
     assert engine.idle
 
 
+def test_rows_whose_end_cannot_be_counted_are_returned_all_the_same(make_engine, monkeypatch):
+    def breaks(rows):
+        raise ValueError("a mistake in the metrics")
+
+    engine = make_engine()
+    monkeypatch.setattr(engine._metrics, "ended", breaks)
+    row = make_row("w1", make_plan({"large@1": 0.0}))
+    engine.add([row])
+    with pytest.raises(ValueError, match="a mistake"):
+        engine.step()
+    assert engine.abandon() == [row]
+
+
 class CountsTexts(TorchBackend):
     """Notes the texts that it tokenises."""
 
