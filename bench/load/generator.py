@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
@@ -74,12 +75,21 @@ class Generator(Generic[Item]):
     async def closed_loop(self, in_flight: int, seconds: float) -> list[Sent]:
         """Keep so many texts in flight: each answer sends the next, until the time is over."""
         self._began = time.perf_counter()
-        numbers = iter(range(1 << 62))
+        return await self._keep(
+            in_flight, itertools.takewhile(lambda _: self._now() < seconds, itertools.count())
+        )
+
+    async def once(self, in_flight: int) -> list[Sent]:
+        """Keep so many texts in flight until each was sent once, however long that takes."""
+        self._began = time.perf_counter()
+        return await self._keep(in_flight, iter(range(len(self._texts))))
+
+    async def _keep(self, in_flight: int, numbers: Iterator[int]) -> list[Sent]:
         found: list[Sent] = []
 
         async def caller() -> None:
-            while self._now() < seconds:
-                found.append(await self._send(next(numbers), self._now()))
+            for number in numbers:
+                found.append(await self._send(number, self._now()))
 
         await asyncio.gather(*(caller() for _ in range(in_flight)))
         return found

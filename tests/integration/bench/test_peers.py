@@ -71,12 +71,17 @@ def test_the_function_that_servers_call_gives_the_labels_of_the_last_exit(
     assert labels == [about["labels"][label] for label in wanted.argmax(axis=-1)]
 
 
-def test_the_pipeline_cuts_long_texts_from_its_first_batch_on(model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [1, 10])
+def test_the_pipeline_cuts_long_texts_and_labels_all_also_those_it_had_no_time_for(
+    model: Path, tmp_path: Path, times: int
+) -> None:
     texts = tmp_path / "texts.json"
-    texts.write_text(json.dumps(["a long film " * 400, "dull"]))
+    texts.write_text(json.dumps(["a long film " * 400, "dull"] * times))
     script = Path(full_depth.__file__).parent / "servers" / "pipeline_run.py"
-    command = [sys.executable, str(script), str(model), "1", "2", "0.1", str(texts)]
+    command = [sys.executable, str(script), str(model), "1", "2", "0.001", str(texts)]
     environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")}
     found = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert found.returncode == 0, found.stderr[-2000:]
-    assert json.loads(found.stdout.splitlines()[-1])["answered"] >= 2
+    said = json.loads(found.stdout.splitlines()[-1])
+    assert 2 <= said["answered"] <= 2 * 8
+    assert len(said["labels"]) == 2 * times

@@ -84,3 +84,21 @@ def test_in_bulk_every_text_of_a_call_is_counted_and_kept_with_its_own_label(mon
     assert found.accuracy == 0.8
     assert found.cpu_ms * found.answered == pytest.approx(2000)
     assert found.answered > 2 * 5
+
+
+def test_accuracy_is_over_all_texts_also_where_the_load_ends_before_they_do(monkeypatch):
+    monkeypatch.setattr("bench.peers.runs.WARM_UP_SECONDS", 0.0)
+    texts = [f"text {place}" for place in range(40)]
+    load = Load(texts, ["right"] * 10 + ["other"] * 30, calls=2, seconds=0.02, rows=4)
+
+    async def ask(sent):
+        await asyncio.sleep(0.01)
+        return ["right"] * len(sent)
+
+    async def spent():
+        return next(seconds), 1e6
+
+    seconds = iter([1.0, 3.0])
+    found = asyncio.run(measured(ask, load, spent))
+    assert found.answered < 20
+    assert found.accuracy == 0.25
