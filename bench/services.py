@@ -48,17 +48,18 @@ async def running(
     bundle: Path,
     objective: Mapping[str, Any] | None = None,
     retries: Retries = DEFAULT_RETRIES,
+    limits: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Services]:
     """Start router and tiers on free ports with a bundle; drain them at the end.
 
     objective: of the policy; None for the one that `offramp up` chooses.  retries: of the client.
+    limits: of the router; None for its own.
     """
     with tempfile.TemporaryDirectory(prefix="offramp-bench-") as folder:
         config, logs = Path(folder) / "config", Path(folder) / "logs"
         logs.mkdir()
         workspace = prepare(config, Wishes(bundle, "127.0.0.1", 0, 0), bundle)
-        if objective is not None:
-            _set_objective(workspace.file("router"), objective)
+        _configure(workspace.file("router"), objective, limits)
         suite = Suite(workspace, logs, Board(Console(stderr=True)))
         try:
             ready = await suite.start()
@@ -69,8 +70,13 @@ async def running(
             await suite.stop()
 
 
-def _set_objective(file: Path, objective: Mapping[str, Any]) -> None:
+def _configure(
+    file: Path, objective: Mapping[str, Any] | None, limits: Mapping[str, Any] | None
+) -> None:
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    for route in content["routes"].values():
-        route["policy"]["objective"] = dict(objective)
+    if objective is not None:
+        for route in content["routes"].values():
+            route["policy"]["objective"] = dict(objective)
+    if limits is not None:
+        content["limits"] = content.get("limits", {}) | limits
     file.write_text(yaml.safe_dump(content), encoding="utf-8")

@@ -10,6 +10,9 @@ Every contender is started, warmed up, put under a closed loop and stopped, one 
 all of that again in every round, so that a machine that slows down slows all of them alike. What
 counts is the processor time of the server's processes per answer; what sends the texts is not
 counted. Texts that a run was too short for are asked after it, so that accuracy is on all.
+
+A peer is installed from the package index when it is first run; Triton's Python package needs the
+python3.11 of Debian or Ubuntu. A peer that cannot be installed or run has its reason in the table.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from bench import engine
 from bench import options as shared
 from bench.load.texts import labelled_texts
 from bench.peers import full_depth
-from bench.peers.contenders import PEERS, installed
+from bench.peers.contenders import PEERS
 from bench.peers.full_depth import PeerError
 from bench.peers.runs import Load, Run, run_ours, run_peer, run_pipeline
 from bench.publishing import Part, Table
@@ -53,10 +56,12 @@ TITLES |= {bulk: f"{TITLES[name]}, in calls of {PER_CALL} texts" for bulk, name 
 NOTE = (
     "Medians over the rounds; accuracy on all texts. CPU: processor milliseconds of the server's "
     "processes per answer; times: how many answers it gives in the processor time of one of the "
-    "first row. The pipeline takes whole batches in process and serves nobody. The others get each "
-    f"text by itself, but for calls of {PER_CALL} texts: {CALLS} of them at a time, and their time "
-    "is that of a call. Both settings of the cascade (`expected_loss: 0` and `0.005`) are solved "
-    "on the bundle's evidence, which holds none of these texts."
+    "first row. Peers have a worker of one thread per core, which costs them least, but for "
+    "infinity-emb, which has one worker on all cores. The pipeline takes whole batches in as many "
+    "processes and serves nobody. The others get each text by itself, but for calls of "
+    f"{PER_CALL} texts: {CALLS} of them at a time, and their time is that of a call. Both settings "
+    "of the cascade (`expected_loss: 0` and `0.005`) are solved on the bundle's evidence, which "
+    "holds none of these texts."
 )
 
 
@@ -82,7 +87,6 @@ async def measure(options: Options) -> tuple[dict[str, list[Run]], dict[str, str
     load = Load(texts, labels, options.in_flight, options.seconds, options.batch)
     model = options.work / "model"
     full_depth.write(options.bundle, model, texts)
-    pythons = installed(options.peers, options.work)
     runs: dict[str, list[Run]] = {}
     failed: dict[str, str] = {}
     wanted = [PIPELINE, *options.peers, FULL, CASCADE, CHEAPER]
@@ -92,7 +96,7 @@ async def measure(options: Options) -> tuple[dict[str, list[Run]], dict[str, str
             for name in wanted:
                 try:
                     if name not in failed:
-                        found = await _run(name, pythons, model, load, options)
+                        found = await _run(name, model, load, options)
                         runs.setdefault(name, []).append(found)
                 except PeerError as error:
                     failed[name] = str(error)
@@ -100,16 +104,14 @@ async def measure(options: Options) -> tuple[dict[str, list[Run]], dict[str, str
     return runs, failed
 
 
-async def _run(
-    name: str, pythons: Mapping[str, Path], model: Path, load: Load, options: Options
-) -> Run:
+async def _run(name: str, model: Path, load: Load, options: Options) -> Run:
     if name == PIPELINE:
         return await run_pipeline(model, load, options.work)
     if name in BULK:
         load = replace(load, calls=CALLS, per_call=PER_CALL, rows=max(load.rows, PER_CALL))
         name = BULK[name]
     if name in PEERS:
-        return await run_peer(name, pythons[name], model, load, options.work)
+        return await run_peer(name, model, load, options.work)
     if name == FULL:
         return await run_ours(options.bundle, load, full_depth=True)
     return await run_ours(options.bundle, load, allowed=ALLOWED if name == CHEAPER else None)
@@ -191,7 +193,13 @@ def parse() -> Options:
     add("--rounds", type=int, default=3, help="runs of each contender (default: 3)")
     add("--batch", type=int, default=32, metavar="N", help="rows to a batch of a peer (32)")
     add("--seed", type=int, default=0, help="of the order of the texts")
-    add("--work", type=Path, default=Path("runs/peers"), metavar="DIR", help="environments")
+    add(
+        "--work",
+        type=Path,
+        default=Path("runs/peers"),
+        metavar="DIR",
+        help="their environments (default: runs/peers)",
+    )
     shared.add_out(parser)
     return Options(**vars(parser.parse_args()))
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import aiohttp
 import numpy as np
@@ -16,7 +16,8 @@ import numpy as np
 from bench.load import usage as pages
 from bench.load.generator import Generator
 from bench.peers import process
-from bench.peers.contenders import PEERS, HttpAsk, environment_of, free_ports, threads
+from bench.peers.contenders import PEERS, HttpAsk, environment_of, free_ports, workers
+from bench.peers.environment import python_of
 from bench.peers.full_depth import SERVERS, PeerError
 from bench.services import running
 from offramp.client import Classification, ItemFailure, Override
@@ -67,10 +68,11 @@ class _Answer:
     exit: str = ""
 
 
-async def run_peer(name: str, python: Path, model: Path, load: Load, work: Path) -> Run:
-    """Start a peer, put it under load, stop it. Raises PeerError."""
+async def run_peer(name: str, model: Path, load: Load, work: Path) -> Run:
+    """Start a peer, installed if need be, put it under load, stop it. Raises PeerError."""
     peer, port = PEERS[name], free_ports(3)
-    command = peer.command(python, model, threads(), port, load.rows)
+    python = python_of(peer.environment, work)
+    command = peer.command(python, model, workers(), port, load.rows)
     log = work / f"{name}.log"
     timeout = aiohttp.ClientTimeout(total=120)
     connector = aiohttp.TCPConnector(limit=0)
@@ -113,11 +115,27 @@ async def run_ours(
 
 
 async def run_pipeline(model: Path, load: Load, work: Path) -> Run:
-    """The pipeline in a process of its own; it takes whole batches, and no requests."""
+    """The pipeline, in as many processes as there are cores; it takes batches, and no requests."""
     texts = work / "texts.json"
     texts.write_text(json.dumps(list(load.texts)), encoding="utf-8")
-    arguments = [model, threads(), load.rows, load.seconds, texts]
+    arguments = [model, load.rows, load.seconds, texts]
     command = [sys.executable, str(SERVERS / "pipeline_run.py"), *map(str, arguments)]
+    found = await asyncio.gather(*(_pipeline(command, work) for _ in range(workers())))
+    answered = sum(one["answered"] for one in found)
+    right = [a == b for a, b in zip(found[0]["labels"], load.labels, strict=True)]
+    return Run(
+        answered=answered,
+        throughput=sum(one["answered"] / one["seconds"] for one in found),
+        cpu_ms=1000 * sum(one["cpu_seconds"] for one in found) / answered,
+        memory_mb=sum(one["memory_bytes"] for one in found) / 1e6,
+        p50=None,
+        p99=None,
+        accuracy=float(np.mean(right)),
+    )
+
+
+async def _pipeline(command: Sequence[str], work: Path) -> Any:
+    """What one process says of its run."""
     child = await asyncio.create_subprocess_exec(
         *command,
         stdout=asyncio.subprocess.PIPE,
@@ -127,17 +145,7 @@ async def run_pipeline(model: Path, load: Load, work: Path) -> Run:
     out, err = await child.communicate()
     if child.returncode:
         raise PeerError(f"the pipeline failed: {err.decode(errors='replace')[-300:]}")
-    found = json.loads(out.splitlines()[-1])
-    right = [a == b for a, b in zip(found["labels"], load.labels, strict=True)]
-    return Run(
-        answered=found["answered"],
-        throughput=found["answered"] / found["seconds"],
-        cpu_ms=1000 * found["cpu_seconds"] / found["answered"],
-        memory_mb=found["memory_bytes"] / 1e6,
-        p50=None,
-        p99=None,
-        accuracy=float(np.mean(right)),
-    )
+    return json.loads(out.splitlines()[-1])
 
 
 def _answer(found: Classification | ItemFailure) -> Classification:

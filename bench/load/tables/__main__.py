@@ -1,8 +1,8 @@
 """Tables of load on the real services: goodput, many in flight, ways to ask, idle, memory.
 
 goodput:   answers within the objective as ever more texts arrive, beside full depth (4 minutes)
-in-flight: cost per answer and rows to a batch from 1 to 2,000 texts in flight; beyond what is
-           taken, how soon the rest are refused (2 minutes)
+in-flight: cost per answer and rows to a batch from 1 to 2,000 texts in flight; how soon health
+           and metrics are answered meanwhile, and texts refused that are too many (2 minutes)
 calls:     a call per text, one stream, or calls of many texts (3 minutes)
 idle:      latency of a text alone, beside its stages called directly (seconds)
 memory:    of every process over 200,000 answers (as long as they take)
@@ -119,7 +119,7 @@ def parse() -> Options:
         type=_positive,
         default=in_flight.CROWD,
         metavar="N",
-        help=f"texts at once, more than are taken ({in_flight.CROWD:,})",
+        help=f"callers, twice as many as are taken ({in_flight.CROWD:,})",
     )
     add("--requests", type=_positive, default=200_000, metavar="N", help="for memory (200,000)")
     add("--seed", type=int, default=0, help="of the order of the texts and of the arrivals")

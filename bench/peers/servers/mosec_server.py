@@ -1,4 +1,4 @@
-"""mosec around the full model: python mosec_server.py FOLDER HOW THREADS PORT BATCH."""
+"""mosec around the full model: python mosec_server.py FOLDER HOW WORKERS PORT BATCH."""
 
 import os
 import sys
@@ -10,18 +10,18 @@ SETTINGS = "FULL_MODEL"
 # mosec reads the command line by itself, and its workers import this file anew.
 if SETTINGS not in os.environ:
     os.environ[SETTINGS] = "\n".join(sys.argv[1:6])
-FOLDER, HOW, THREADS, PORT, BATCH = os.environ[SETTINGS].split("\n")
+FOLDER, HOW, WORKERS, PORT, BATCH = os.environ[SETTINGS].split("\n")
 sys.argv[1:] = ["--address", "127.0.0.1", "--port", PORT, "--timeout", "120000"]
 # Milliseconds that a batch which is not full waits.
 WAIT = 5
 
 
 class Classify(Worker):
-    """Requests and answers are JSON."""
+    """On one thread. Requests and answers are JSON."""
 
     def __init__(self):
         super().__init__()
-        self.classify = load(FOLDER, HOW, int(THREADS))
+        self.classify = load(FOLDER, HOW, 1)
 
     def forward(self, data):
         """One answer per request of the batch."""
@@ -30,5 +30,5 @@ class Classify(Worker):
 
 if __name__ == "__main__":
     server = Server()
-    server.append_worker(Classify, num=1, max_batch_size=int(BATCH), max_wait_time=WAIT)
+    server.append_worker(Classify, num=int(WORKERS), max_batch_size=int(BATCH), max_wait_time=WAIT)
     server.run()

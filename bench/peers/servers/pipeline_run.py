@@ -1,6 +1,6 @@
-"""A Hugging Face pipeline in process: python pipeline_run.py FOLDER THREADS BATCH SECONDS TEXTS.
+"""A Hugging Face pipeline in process: python pipeline_run.py FOLDER BATCH SECONDS TEXTS.
 
-TEXTS: a JSON list. Prints what it took as one JSON object.
+On one thread. TEXTS: a JSON list. Prints what it took as one JSON object.
 """
 
 import json
@@ -19,9 +19,9 @@ def resident():
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def main(folder, threads, rows, seconds, texts):
+def main(folder, rows, seconds, texts):
     """Classify the texts, again and again until the time is over; then, untimed, any left over."""
-    torch.set_num_threads(int(threads))
+    torch.set_num_threads(1)
     classify = pipeline(
         "text-classification", model=folder, trust_remote_code=True, device=-1, batch_size=int(rows)
     )
@@ -47,4 +47,4 @@ def main(folder, threads, rows, seconds, texts):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:6])
+    main(*sys.argv[1:5])

@@ -78,7 +78,7 @@ def test_the_pipeline_cuts_long_texts_and_labels_all_also_those_it_had_no_time_f
     texts = tmp_path / "texts.json"
     texts.write_text(json.dumps(["a long film " * 400, "dull"] * times))
     script = Path(full_depth.__file__).parent / "servers" / "pipeline_run.py"
-    command = [sys.executable, str(script), str(model), "1", "2", "0.001", str(texts)]
+    command = [sys.executable, str(script), str(model), "2", "0.001", str(texts)]
     environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")}
     found = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert found.returncode == 0, found.stderr[-2000:]

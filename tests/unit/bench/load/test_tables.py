@@ -11,6 +11,7 @@ from bench.load.tables import calls, goodput, idle, in_flight, memory
 from bench.load.tables.__main__ import TABLES, _numbers
 from bench.load.tables.setting import Setting
 from bench.load.usage import Usage, batch_sizes, spent
+from bench.load.watch import Seen
 from bench.options import names_of
 
 SETTING = Setting("reviews", Path("bundle"), None, ["a", "b"], ["yes", "no"], 0.1, seed=0)
@@ -57,11 +58,23 @@ def test_a_stage_that_did_not_run_at_a_level_leaves_a_gap():
         in_flight.Level(1, summary(0.01), {"small": 1.0, "router": 2.0}, {"small": 1.0}),
         in_flight.Level(64, summary(0.01), {"small": 1.0, "router": 2.0}, {"small": 4.0, "x": 2.0}),
     ]
-    crowd = in_flight.Crowd(10, 8, {"RESOURCE_EXHAUSTED": 2}, [0.2, 0.4, 1.2])
-    costs, batches, refusals = in_flight.part(SETTING, levels, crowd).tables
+    watched = [
+        in_flight.Watched(n, {"small": Seen([0.001, 0.003])}, {"small": Seen([0.004])})
+        for n in (0, 64)
+    ]
+    crowd = in_flight.Crowd(4, 10, 8, {"RESOURCE_EXHAUSTED": 2}, Seen([1.0], [0.2, 0.4]))
+    costs, batches, refusals, meanwhile = in_flight.part(SETTING, levels, watched, crowd).tables
     assert [row[5] for row in costs.rows] == ["3.00", "3.00"]
     assert [row[2:] for row in batches.rows] == [["1.0", "–"], ["4.0", "2.0"]]
-    assert refusals.rows == [["reviews", "10", "8", "2 RESOURCE_EXHAUSTED", "0.2 / 0.4 / 1.2"]]
+    assert refusals.rows == [
+        [
+            *("reviews", "4", "10", "8", "2 RESOURCE_EXHAUSTED"),
+            *("2 of 3", "300.0 / 398.0 / 400.0", "1000.0 / 1000.0 / 1000.0"),
+        ]
+    ]
+    assert meanwhile.rows[1] == ["reviews", "64", "2.0 / 3.0 / 3.0", "4.0 / 4.0 / 4.0"]
+    for table in (refusals, meanwhile):
+        assert all(len(row) == len(table.columns) for row in table.rows)
     assert all(len(row) == len(costs.columns) for row in costs.rows)
 
 
