@@ -56,6 +56,23 @@ def test_long_texts_are_left_out_once_the_time_is_spent(clocked, monkeypatch):
     assert clocked.now - few > few
 
 
+@pytest.mark.parametrize("seconds_per_token", [1e-6, 1e-3, 8e-3, 4e-2])
+def test_it_ends_within_twenty_seconds_however_large_the_model(
+    backend, monkeypatch, seconds_per_token
+):
+    class Slow(Clocked):
+        def run_stage(self, stage, rows):
+            tokens = max(int(row.batch.lengths[row.index]) for row in rows)
+            self.now += seconds_per_token * len(rows) * tokens * (1 + tokens / 256)
+            return TorchBackend.run_stage(self, stage, rows)
+
+    slow = Slow(backend._network, backend._encoder)
+    monkeypatch.setattr(time, "perf_counter", lambda: slow.now)
+    rows = warmup.best_batch(slow, pairs=False)
+    warmup.measure(slow, rows, pairs=False)
+    assert slow.now < 20.0
+
+
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_what_a_token_of_padding_costs_is_measured(backend, monkeypatch, share):
     class PartlyPacked(Clocked):
