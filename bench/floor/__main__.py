@@ -254,7 +254,10 @@ def main() -> None:
         made = sized.make(options.size, bundle, texts, options.work / options.size, options.seed)
         bundle, objective = made.bundle, {"thresholds": dict(made.thresholds)}
         mix = ", ".join(f"{share:.0%} at {name}" for name, share in made.shares.items())
-        note = f" {options.size} has random weights; its thresholds are set to answer {mix}."
+        note = (
+            f" {options.size} has random weights; its thresholds are set to answer {mix}: the mix "
+            f"of `speedup: {sized.SPEEDUP:g}` on the evidence of the bundle that it is made from."
+        )
     found = asyncio.run(served(options, bundle, texts, objective))
     if made is not None and found.precisions[sized.SMALL] != made.precision:
         raise sized.SizeError(

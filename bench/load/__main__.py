@@ -1,9 +1,10 @@
 """Load on the real services: throughput, latency, goodput, processor time per request.
 
-Starts router and tiers with a bundle (or takes a router that runs, --address), sends real texts and
-sums up what came of each. In an open loop texts are sent at times drawn beforehand, however long
-answers take, and latency counts from the intended time: a stall counts for everyone who would have
-called in it. In a closed loop so many callers wait for their answer before they send the next text.
+Starts router and tiers with a bundle (or takes a router that runs, --address, whose processor time
+and memory are not known then), sends real texts and sums up what came of each. In an open loop
+texts are sent at times drawn beforehand, however long answers take, and latency counts from the
+intended time: a stall counts for everyone who would have called in it. In a closed loop so many
+callers wait for their answer before they send the next text.
 """
 
 from __future__ import annotations
@@ -150,7 +151,12 @@ def parse() -> Options:
     add("--address", metavar="HOST:PORT", help="a router that runs, instead of starting one")
     add("--rate", type=float, default=0.0, help="texts a second, on average (default: 100)")
     add("--shape", choices=sorted(SHAPES), default="poisson", help="of the arrivals (poisson)")
-    add("--trace", type=Path, metavar="FILE", help="recorded arrivals: a time in seconds a line")
+    add(
+        "--trace",
+        type=Path,
+        metavar="FILE",
+        help="recorded arrivals, a time in seconds a line, again if short; --rate: at that pace",
+    )
     add("--in-flight", type=int, metavar="N", help="closed loop with so many callers instead")
     add("--seconds", type=float, default=30.0, help="how long texts are sent (default: 30)")
     add("--objective-ms", type=float, default=100.0, help="what an answer may take (default: 100)")

@@ -115,14 +115,22 @@ async def run_ours(
 
 
 async def run_pipeline(model: Path, load: Load, work: Path) -> Run:
-    """The pipeline, in as many processes as there are cores; it takes batches, and no requests."""
-    texts = work / "texts.json"
-    texts.write_text(json.dumps(list(load.texts)), encoding="utf-8")
-    arguments = [model, load.rows, load.seconds, texts]
-    command = [sys.executable, str(SERVERS / "pipeline_run.py"), *map(str, arguments)]
-    found = await asyncio.gather(*(_pipeline(command, work) for _ in range(workers())))
+    """The pipeline, in as many processes as there are cores; it takes batches, and no requests.
+
+    Each process takes its share of the texts.
+    """
+    shares = [slice(first, None, workers()) for first in range(workers())]
+    runs = (
+        _pipeline(model, load.texts[share], load, work / f"texts-{share.start}.json")
+        for share in shares
+    )
+    found = await asyncio.gather(*runs)
     answered = sum(one["answered"] for one in found)
-    right = [a == b for a, b in zip(found[0]["labels"], load.labels, strict=True)]
+    right = [
+        label == wanted
+        for one, share in zip(found, shares, strict=True)
+        for label, wanted in zip(one["labels"], load.labels[share], strict=True)
+    ]
     return Run(
         answered=answered,
         throughput=sum(one["answered"] / one["seconds"] for one in found),
@@ -134,13 +142,16 @@ async def run_pipeline(model: Path, load: Load, work: Path) -> Run:
     )
 
 
-async def _pipeline(command: Sequence[str], work: Path) -> Any:
+async def _pipeline(model: Path, texts: Sequence[str], load: Load, file: Path) -> Any:
     """What one process says of its run."""
+    file.write_text(json.dumps(list(texts)), encoding="utf-8")
+    arguments = [model, load.rows, load.seconds, file]
+    command = [sys.executable, str(SERVERS / "pipeline_run.py"), *map(str, arguments)]
     child = await asyncio.create_subprocess_exec(
         *command,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=environment_of(work) | {"PATH": "/usr/bin:/bin"},
+        env=environment_of(file.parent) | {"PATH": "/usr/bin:/bin"},
     )
     out, err = await child.communicate()
     if child.returncode:

@@ -52,7 +52,15 @@ NOTE = (
     "Answers per second: of the fastest round; gain: against deepest first. Rows to a batch: mean, "
     "by stage. Latency: from a caller's sending to its answer, in the engine, median of the rounds."
 )
+CURVES = "What a batch costs"
+CURVES_NOTE = (
+    "Milliseconds by the curves, at 32 tokens, by stage of the tier. Start: what a batch takes "
+    "beside its rows, in rows: how many more of these take as long. Waiting for company saves "
+    "starts, and nothing else."
+)
+TYPICAL_TOKENS = 32
 # A batch of 64 takes 2 ms and 64 times 0.03 ms.
+MEASURED, DEAR = ", measured", "dear starts, replayed"
 DEAR_STARTS = StageCurve(CostCurve(0.00203), CostCurve(0.002 / 64 + 0.00003), full=64)
 REPLAYED = 10_000
 
@@ -75,9 +83,13 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Both rules on one device at one number of callers: loads by rule, one per round."""
+    """Both rules on one device at one number of callers: loads by rule, one per round.
+
+    curves: of the device, by stage.
+    """
 
     device: str
+    curves: Sequence[StageCurve]
     in_flight: int
     loads: Mapping[str, Sequence[Load]]
 
@@ -128,7 +140,7 @@ def compare(
             for rule, scheduler in RULES.items():
                 driver = Driver(tier, scheduler, options.batch, clock)
                 loads[rule].append(driver.closed_loop(texts, in_flight, options.answers))
-        found.append(Case(device, in_flight, loads))
+        found.append(Case(device, tier.curves, in_flight, loads))
     return found
 
 
@@ -143,11 +155,11 @@ def run_all(options: Options, manifest: Manifest) -> list[Case]:
         curves = warmup.measure(backend, options.batch, manifest.pairs)
         found = served(manifest, options, backend.precision)
         tier = _tier(spec, backend, found, curves)
-        measured += compare(f"{backend.name}, measured", tier, time.perf_counter, texts, options)
+        measured += compare(f"{backend.name}{MEASURED}", tier, time.perf_counter, texts, options)
         replayed += _replay(f"{backend.name}, replayed", spec, found, curves, options)
     dear = (DEAR_STARTS,) * len(spec.exits)
     exact = served(manifest, options, DEFAULT_PRECISION)
-    return measured + replayed + _replay("dear starts, replayed", spec, exact, dear, options)
+    return measured + replayed + _replay(DEAR, spec, exact, dear, options)
 
 
 def _tier(spec: TierSpec, backend: Any, found: Served, curves: Sequence[StageCurve]) -> Tier:
@@ -167,7 +179,7 @@ def _replay(
 
 
 def part(name: str, cases: Sequence[Case]) -> Part:
-    """Figures and the table of a run."""
+    """Figures and the tables of a run."""
     rows, figures = [], []
     for case in cases:
         first = case.rate(next(iter(RULES)))
@@ -201,7 +213,23 @@ def part(name: str, cases: Sequence[Case]) -> Part:
             )
     columns = ["bundle", "device", "in flight", "rule", "answers/s", "gain", "rows to a batch"]
     table = Table("Queues", [*columns, "p50 ms", "p99 ms"], rows, NOTE)
-    return Part({"cases": figures}, [table])
+    curves = {case.device: case.curves for case in cases if case.device.endswith(MEASURED)}
+    curves |= {case.device: case.curves for case in cases if case.device == DEAR}
+    return Part({"cases": figures}, [table, _costs(name, curves)])
+
+
+def _costs(name: str, curves: Mapping[str, Sequence[StageCurve]]) -> Table:
+    """What a batch costs beside its rows, on every device."""
+
+    def row(device: str, stages: Sequence[StageCurve]) -> list[str]:
+        starts = [curve.start(TYPICAL_TOKENS) for curve in stages]
+        each = [curve.each(TYPICAL_TOKENS) for curve in stages]
+        ratios = [s / e if e else 0.0 for s, e in zip(starts, each, strict=True)]
+        milliseconds = (" / ".join(f"{1000 * s:.2f}" for s in some) for some in (starts, each))
+        return [name, device, *milliseconds, " / ".join(f"{ratio:.1f}" for ratio in ratios)]
+
+    columns = ["bundle", "device", "start ms", "row ms", "start in rows"]
+    return Table(CURVES, columns, [row(*one) for one in curves.items()], CURVES_NOTE)
 
 
 def parse() -> Options:

@@ -24,8 +24,8 @@ RUNS, MOST_RUNS, RUNS_SECONDS, LONG_SECONDS = 3, 20, 0.1, 1.0
 # is taken, for rows wait less in small ones. No larger ones are tried once two in a row were not
 # cheaper by as much: what they take of memory stays taken.
 BATCHES, TYPICAL, NEARLY, FRUITLESS = (1, 2, 4, 8, 16, 32, 64, 128, 256), 32, 1.03, 2
-# Larger batches are not tried, and longer texts left out, where they would end after this much time,
-# of each; two lengths are always measured. So a warm-up takes less than 20 s also of a large model.
+# Larger batches are not tried, and longer texts left out, where each would end after so much time;
+# two lengths are always measured. So a warm-up takes less than 20 s also of a large model.
 BUDGET_SECONDS = 6.0
 
 

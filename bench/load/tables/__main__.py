@@ -27,6 +27,7 @@ from bench.publishing import Part
 from bench.services import running
 from offramp.bundle import read_manifest
 from offramp.client.connection import Retries
+from offramp.rpc.serving import collect_rarely
 
 EXAMPLES = """\
 examples:
@@ -147,7 +148,9 @@ def _numbers(kind: type[int] | type[float]) -> Callable[[str], tuple[float, ...]
 
 def main() -> None:
     """Run all of it."""
-    asyncio.run(measure(parse()))
+    options = parse()
+    collect_rarely()  # a collection holds up the sender, which would be taken for latency
+    asyncio.run(measure(options))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def test_goodput_is_compared_at_its_most_not_at_one_rate():
 def test_texts_that_nobody_answered_are_given_up():
     refused = summary(2.0, 2.0, error="DEADLINE_EXCEEDED")
     part = goodput.part(SETTING, {goodput.FULL: {5.0: refused}, goodput.CASCADE: {5.0: refused}})
-    assert part.tables[0].rows[0][4:] == ["–", "–", "100.0%"]
+    assert part.tables[0].rows[0][4:] == ["–", "–", "100.0%", "0.0"]
 
 
 def test_costs_and_batches_are_of_the_run_alone():

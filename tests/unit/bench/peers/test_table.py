@@ -1,6 +1,7 @@
 """What is said of the contenders."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from bench.peers import __main__ as peers
 from bench.peers.__main__ import CASCADE, PIPELINE, Options, part
 from bench.peers.contenders import PEERS
+from bench.peers.environment import Environment
 from bench.peers.runs import Load, Run, measured
 
 OPTIONS = Options(Path("a"), Path("b"), ("mosec",), 64, 5.0, 2, 32, 0, Path("c"), Path("d"))
@@ -42,7 +44,7 @@ def test_both_settings_of_the_cascade_are_asked_one_by_one_and_in_bulk(monkeypat
     load = Load(["some text"], ["a"], calls=8, seconds=1.0, rows=32)
     ours = [name for name, title in peers.TITLES.items() if title.startswith("this project")]
     for name in ours:
-        asyncio.run(peers._run(name, {}, Path("model"), load, OPTIONS))
+        asyncio.run(peers._run(name, Path("model"), load, OPTIONS))
     assert asked == {
         "this project at full depth": (8, 1, True, None),
         "this project, the cascade": (8, 1, False, None),
@@ -50,6 +52,23 @@ def test_both_settings_of_the_cascade_are_asked_one_by_one_and_in_bulk(monkeypat
         f"this project, the cascade{bulk}": (16, 64, False, None),
         f"this project, the cascade allowed half a point{bulk}": (16, 64, False, 0.005),
     }
+
+
+def test_a_peer_that_cannot_be_installed_loses_its_own_row_only(monkeypatch, tmp_path):
+    nowhere = Environment("triton", ("/no/such/python",), ("nvidia-pytriton",))
+    monkeypatch.setitem(PEERS, "triton", replace(PEERS["triton"], environment=nowhere))
+    monkeypatch.setattr(peers, "labelled_texts", lambda *_: (["some text"], ["a"]))
+    monkeypatch.setattr(peers.full_depth, "write", lambda *_: None)
+
+    async def ran(*_, **__):
+        return make_run(1.0)
+
+    monkeypatch.setattr(peers, "run_ours", ran)
+    monkeypatch.setattr(peers, "run_pipeline", ran)
+    options = replace(OPTIONS, peers=("triton",), work=tmp_path)
+    runs, failed = asyncio.run(peers.measure(options))
+    assert failed == {"triton": "triton needs /no/such/python"}
+    assert len(runs[peers.PIPELINE]) == len(runs[CASCADE]) == OPTIONS.rounds
 
 
 def test_labels_are_read_from_what_a_peer_answers():
