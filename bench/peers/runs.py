@@ -144,7 +144,7 @@ async def run_pipeline(model: Path, load: Load, work: Path) -> Run:
 
 async def _pipeline(model: Path, texts: Sequence[str], load: Load, file: Path) -> Any:
     """What one process says of its run."""
-    file.write_text(json.dumps(list(texts)), encoding="utf-8")
+    await asyncio.to_thread(file.write_text, json.dumps(list(texts)), encoding="utf-8")
     arguments = [model, load.rows, load.seconds, file]
     command = [sys.executable, str(SERVERS / "pipeline_run.py"), *map(str, arguments)]
     child = await asyncio.create_subprocess_exec(
