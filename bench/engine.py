@@ -14,12 +14,14 @@ What it costs to serve a cascade, on the wall clock and in processor time: the r
 
 - `python -m bench.peers`: beside the servers that a user would pick instead;
 - `python -m bench.floor`: beside the compute of just the stages that texts had to run;
-- `python -m bench.load.tables`: goodput, many in flight, ways to ask, an idle
-  service, memory;
+- `python -m bench.load.tables`: goodput, many in flight and how soon health, metrics and refusals
+  come meanwhile, ways to ask, an idle service, memory;
 - `python -m bench.hops`: a call that does nothing, beside grpc.aio's server.
 
 Peers, goodput, ways to ask, the idle service and bare calls were measured in turns, so that a
-machine that is busier for a while is so for all; other figures one after the other."""
+machine that is busier for a while is so for all; other figures one after the other. Nothing was
+measured on a GPU: there was none. What was asked of these figures, and which of them fall short,
+is in [architecture.md](../../docs/architecture.md#asked-and-measured)."""
 
 
 def publish(command: str, parts: Mapping[str, Part], out: Path) -> None:

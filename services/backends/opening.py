@@ -30,8 +30,9 @@ AUTO, TORCH, OPENVINO = "auto", "torch", "openvino"
 # The kind of tier that runs on one thread where nobody says otherwise: its batches are so short
 # that to wake a second one for them takes longer than it helps.
 STUDENT = "student"
-# int8 or bf16 is taken by itself on a CPU where it is so many times as fast as fp32: for less it is
-# not worth its rounding, and the choice could be another one after every restart.
+# A precision is taken by itself on a CPU where it is so many times as fast as the one before it, of
+# fp32, int8 and bf16: for less it is not worth its rounding, and the choice could be another one
+# after every restart.
 FASTER = 1.3
 # What is timed for it: a batch of texts of so many words, for so long, so many times.
 TIMED_ROWS, TIMED_WORDS, TIMED_SECONDS = 16, 30, 1.0
@@ -122,23 +123,22 @@ def _by_itself(bundle: Path, manifest: Manifest, spec: TierSpec, wish: Wish) -> 
     """The precision that is best here, of those that the bundle has evidence in."""
 
     def at(precision: str, backend: str = wish.backend) -> Backend[Any]:
-        chosen = replace(wish, precision=precision, backend=backend)
-        return _backend(bundle, manifest, spec, chosen)
+        return _backend(bundle, manifest, spec, replace(wish, precision=precision, backend=backend))
 
     if wish.device != "cpu":
         return at("bf16" if "bf16" in spec.readouts else DEFAULT_PRECISION)
-    exact = at(DEFAULT_PRECISION)
+    chosen = at(DEFAULT_PRECISION)
     for precision in _quicker(manifest, spec, wish):
         try:
             rounded = at(precision, OPENVINO)
         except BundleError as error:
             log.warning("tier %s: %s; it does not run in %s", spec.name, error, precision)
             continue
-        gain = _gain(exact, rounded, manifest.pairs)
-        log.info("tier %s: %s is %.2f times as fast as %s", spec.name, precision, gain, exact.name)
+        gain = _gain(chosen, rounded, manifest.pairs)
+        log.info("tier %s: %s is %.2f times as fast as %s", spec.name, precision, gain, chosen.name)
         if gain >= FASTER:
-            return rounded
-    return exact
+            chosen = rounded
+    return chosen
 
 
 def _quicker(manifest: Manifest, spec: TierSpec, wish: Wish) -> list[str]:
@@ -153,8 +153,8 @@ def _quicker(manifest: Manifest, spec: TierSpec, wish: Wish) -> list[str]:
 
 
 def _gain(
-    exact: Backend[Any],
-    rounded: Backend[Any],
+    known: Backend[Any],
+    other: Backend[Any],
     pairs: bool,
     clock: Callable[[], float] = time.perf_counter,
 ) -> float:
@@ -163,7 +163,7 @@ def _gain(
     They run in turns, so that what else the machine does comes upon both alike.
     """
     fastest = [math.inf, math.inf]
-    runs = [_timed_run(backend, pairs, clock) for backend in (exact, rounded)]
+    runs = [_timed_run(backend, pairs, clock) for backend in (known, other)]
     end = clock() + TIMED_SECONDS
     for done in range(MOST_ROUNDS):
         if done >= FEWEST_ROUNDS and clock() > end:

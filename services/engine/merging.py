@@ -5,6 +5,9 @@ of their stage and of those behind it, for everybody who waits; the price is pai
 who wait for one batch more. Where starts are dear, as they may be on an accelerator, waiting pays
 as soon as there is a queue; where a stage costs nearly the same per row in small batches, as on a
 CPU, it hardly does.
+
+How fast rows arrive counts by those that have arrived: the company that survivors wait for is the
+batch that runs next. What has not arrived is no reason to wait, for nothing waits on a timer.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import shutil
+import urllib.request
 from dataclasses import replace
 
 import grpc
@@ -217,6 +218,28 @@ async def test_more_than_the_queue_holds_is_refused_at_once(serve, make_item, co
         "offramp_tier_rejected_total", {"reason": "overloaded"}
     )
     assert rejected == 2
+
+
+async def test_health_and_metrics_do_not_wait_for_an_engine_that_is_busy_and_full(
+    serve, make_item, converse, gate
+):
+    server, stub = await serve(max_queue=3)
+    held = gate(server)
+    talk = converse(stub)
+    await talk.send(*[make_item(number, "w1") for number in range(5)])
+    for _ in range(2):
+        assert (await talk.next()).error.code == CODES["RESOURCE_EXHAUSTED"]
+    await asyncio.to_thread(held.reached.wait)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        found = await health.Check(health_pb2.HealthCheckRequest(), timeout=10)
+    assert found.status == health_pb2.HealthCheckResponse.SERVING
+    url = f"http://127.0.0.1:{server.metrics_port}/metrics"
+    with await asyncio.to_thread(urllib.request.urlopen, url, timeout=10) as reply:
+        page = reply.read().decode()
+    assert 'offramp_tier_rejected_total{reason="overloaded"} 2.0' in page
+    held.open()
+    assert sorted([(await talk.next()).id for _ in range(3)]) == [0, 1, 2]
 
 
 async def test_time_that_runs_out_gives_the_best_answer_so_far(serve, make_item, converse, gate):

@@ -123,14 +123,30 @@ async def test_bf16_is_taken_by_itself_where_it_is_native_and_faster(
     assert (found.precision, found.backend) == (precision, f"openvino-cpu-{precision}")
 
 
-async def test_int8_goes_before_bf16_where_both_are_faster(serve, tmp_path, native, monkeypatch):
+@pytest.mark.parametrize(
+    ("speeds", "precision"),
+    [
+        ({"int8": 1.5, "bf16": 1.4}, "int8"),
+        ({"int8": 1.5, "bf16": 1.9}, "int8"),  # not clearly faster than int8
+        ({"int8": 1.5, "bf16": 3.0}, "bf16"),
+        ({"int8": 1.2, "bf16": 1.5}, "bf16"),
+        ({"int8": 1.2, "bf16": 1.2}, "fp32"),
+    ],
+)
+async def test_the_fastest_is_taken_by_itself_where_it_is_clearly_so(
+    serve, tmp_path, native, monkeypatch, speeds, precision
+):
     precisions = ("fp32", "bf16", "int8")
     bundle = tiers.make_bundle(tmp_path / "b", precisions=precisions, exported=True)
     native(True)
-    gains = {"int8": 1.5, "bf16": 3.0}
-    monkeypatch.setattr(opening, "_gain", lambda _, rounded, *__: gains[rounded.precision])
+    speeds = {"fp32": 1.0, **speeds}
+
+    def gain(known, other, *_):
+        return speeds[other.precision] / speeds[known.precision]
+
+    monkeypatch.setattr(opening, "_gain", gain)
     _, stub = await serve("large", bundle)
-    assert (await stub.Describe(tier_pb2.DescribeRequest())).precision == "int8"
+    assert (await stub.Describe(tier_pb2.DescribeRequest())).precision == precision
 
 
 def test_evidence_is_taken_with_what_serves(exported_bundle, bundle, native):
