@@ -17,15 +17,14 @@ from services.backends.base import Backend, Encoded
 from services.engine.batching import STEP_SECONDS
 from services.engine.stage_clock import StageCurve
 
-TOKENS = (8, 16, 32, 64, 128, 256)
-# A batch is run so often, more often where that takes little time, and less where it takes so much.
-RUNS, MOST_RUNS, RUNS_SECONDS, LONG_SECONDS = 3, 20, 0.1, 1.0
+TOKENS = (8, 16, 32, 64, 128)
+# A batch is run so often, and more often where that takes little time.
+RUNS, MOST_RUNS, RUNS_SECONDS = 3, 20, 0.1
 # Batches that are tried, of texts of so many tokens; the smallest that is this near the cheapest
 # is taken, for rows wait less in small ones. No larger ones are tried once two in a row were not
 # cheaper by as much: what they take of memory stays taken.
 BATCHES, TYPICAL, NEARLY, FRUITLESS = (1, 2, 4, 8, 16, 32, 64, 128, 256), 32, 1.03, 2
-# Larger batches are not tried, and longer texts left out, where each would end after so much time;
-# two lengths are always measured. So a warm-up takes less than 20 s also of a large model.
+# Longer texts are left out once this much time was spent; two lengths are always measured.
 BUDGET_SECONDS = 6.0
 
 
@@ -43,17 +42,13 @@ def measure(backend: Backend[Any], max_batch: int, pairs: bool) -> tuple[StageCu
     alone: list[Measurement] = []
     shared: list[Measurement] = []
     ran: list[Encoded] = []
-    end, last = time.perf_counter() + BUDGET_SECONDS, 0.0
+    began = time.perf_counter()
     for example in _examples(backend, pairs):
-        began = time.perf_counter()
-        # At the least as much longer as the text is.
-        longer = example.tokens / ran[-1].tokens if ran else 1.0
-        if len(shared) >= 2 and began + longer * last > end:
+        if len(shared) >= 2 and time.perf_counter() - began > BUDGET_SECONDS:
             break
         alone.append(_fastest(backend, [example]))
         shared.append(_fastest(backend, [example] * max_batch))
         ran.append(example)
-        last = time.perf_counter() - began
     curves = [
         StageCurve(_fit(alone, stage), _fit(shared, stage), max_batch)
         for stage in range(backend.stages)
@@ -89,18 +84,14 @@ def best_batch(backend: Backend[Any], pairs: bool) -> int:
     """
     example = _example(backend, pairs, TYPICAL)
     found: dict[int, float] = {}
-    end, last, fruitless = time.perf_counter() + BUDGET_SECONDS, 0.0, 0
+    began, fruitless = time.perf_counter(), 0
     for rows in BATCHES:
-        began = time.perf_counter()
-        if found and began + 2 * last > end:
-            break
         run = _fastest(backend, [example] * rows)
-        last = time.perf_counter() - began
         seconds = (sum(run.seconds) + STEP_SECONDS * backend.stages) / rows
         pays = not found or seconds * NEARLY < min(found.values())
         fruitless = 0 if pays else fruitless + 1
         found[rows] = seconds
-        if fruitless == FRUITLESS:
+        if fruitless == FRUITLESS or time.perf_counter() - began > BUDGET_SECONDS:
             break
     enough = NEARLY * min(found.values())
     return next(rows for rows, seconds in found.items() if seconds <= enough)
@@ -129,12 +120,9 @@ def _example(backend: Backend[Any], pairs: bool, tokens: int) -> Encoded:
 def _fastest(backend: Backend[Any], rows: list[Encoded]) -> Measurement:
     """The fastest of a few runs of each stage: what the machine takes when nothing disturbs it."""
     runs: list[list[float]] = []
-    began = time.perf_counter()
-    while len(runs) < MOST_RUNS:
+    end = time.perf_counter() + RUNS_SECONDS
+    while len(runs) < RUNS or (len(runs) < MOST_RUNS and time.perf_counter() < end):
         runs.append(_timed(backend, rows))
-        spent = time.perf_counter() - began
-        if spent > LONG_SECONDS or (len(runs) >= RUNS and spent > RUNS_SECONDS):
-            break
     return Measurement(len(rows), rows[0].tokens, tuple(np.min(runs, axis=0).tolist()))
 
 

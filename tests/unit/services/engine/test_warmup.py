@@ -57,7 +57,7 @@ def test_long_texts_are_left_out_once_the_time_is_spent(clocked, monkeypatch):
 
 
 @pytest.mark.parametrize("seconds_per_token", [1e-6, 1e-3, 8e-3, 4e-2])
-def test_it_ends_within_twenty_seconds_however_large_the_model(
+def test_it_ends_within_twenty_seconds_also_for_a_large_model(
     backend, monkeypatch, seconds_per_token
 ):
     class Slow(Clocked):
