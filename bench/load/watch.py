@@ -121,7 +121,7 @@ def main(gap: float, wanted: Sequence[str]) -> None:
 async def watching(gap: float, wanted: Mapping[Name, str]) -> AsyncIterator[dict[Name, Seen]]:
     """Watch while the context lasts; what was seen is there, by name, once it has ended.
 
-    wanted: KIND=ADDRESS by name.
+    wanted: KIND=ADDRESS by name.  Raises OfframpError where the other process fails.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.load.watch", str(gap), *wanted.values()),
@@ -137,9 +137,9 @@ async def watching(gap: float, wanted: Mapping[Name, str]) -> AsyncIterator[dict
         yield found
     finally:
         out, _ = await process.communicate(b"\n")
-        if not process.returncode:
-            seen = json.loads(out)
-            found |= {name: Seen(**one) for name, one in zip(wanted, seen, strict=True)}
+    if process.returncode:
+        raise OfframpError(f"what watches the services ended with {process.returncode}")
+    found |= {name: Seen(**one) for name, one in zip(wanted, json.loads(out), strict=True)}
 
 
 if __name__ == "__main__":
