@@ -100,8 +100,13 @@ def test_tables_of_load_come_from_real_services(
     flight = found["load, in-flight: reviews"]
     assert [level["in_flight"] for level in flight["levels"]] == [1, 8]
     assert all(level["rows"]["small"] >= 1 for level in flight["levels"])
-    assert set(flight["crowd"]["errors"]) <= {"OVERLOADED"}
-    assert sum(flight["crowd"]["errors"].values()) + flight["crowd"]["answered"] == 550
+    assert set(flight["watched"]) == {"0", "8"}
+    for watched in flight["watched"].values():
+        assert all(seen["count"] for kind in watched.values() for seen in kind.values())
+    crowd = flight["crowd"]
+    assert set(crowd["errors"]) == {"OVERLOADED"}
+    assert sum(crowd["errors"].values()) + crowd["answered"] == crowd["sent"] >= 500
+    assert crowd["late"]["answered"]["count"] + crowd["late"]["refused"]["count"] > 0
     runs = found["load, calls: reviews"]["runs"]
     assert len({run["way"] for run in runs}) == 3
     assert all(run["throughput"] > 0 for run in runs)
@@ -109,4 +114,5 @@ def test_tables_of_load_come_from_real_services(
     assert found["load, memory: reviews"]["memory_mb"]
     page = (tmp_path / "engine.md").read_text()
     titles = "Goodput|Texts in flight|Rows to a batch|Ways to ask|One text at a time|Memory"
+    titles += "|Health and metrics meanwhile|Too many in flight"
     assert all(f"## {title}" in page for title in titles.split("|"))
