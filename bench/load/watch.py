@@ -129,7 +129,7 @@ async def watching(gap: float, wanted: Mapping[Name, str]) -> AsyncIterator[dict
         stdout=asyncio.subprocess.PIPE,
     )
     if process.stdin is None or process.stdout is None:
-        raise AssertionError
+        raise OfframpError("what watches the services has no pipes")  # for the type checker
     found: dict[Name, Seen] = {}
     await process.stdout.readline()
     process.stdin.write(b"\n")

@@ -75,5 +75,5 @@ def _row(run: Summary, best: float) -> list[str]:
     good = f"{run.goodput:.0f} a second"
     given_up = 1.0 - run.answered / run.sent if run.sent else 0.0
     latency = [shown(run.latency[p]) if p in run.latency else "–" for p in ("p50", "p99")]
-    shares = f"{given_up:.1%}", shown(run.late)
-    return [f"**{good}**" if run.goodput == best else good, *latency, *shares]
+    shown_good = f"**{good}**" if run.goodput == best else good
+    return [shown_good, *latency, f"{given_up:.1%}", shown(run.late)]
